@@ -1,0 +1,50 @@
+"""The errors that otel_llm raises; telemetry itself never raises.
+
+OtelLLMError
+ ├─ PromptError
+ │   ├─ PromptNotFound (KeyError)      no source knows the prompt
+ │   └─ PromptRenderError (ValueError) a variable is missing, or the template is wrong or too large
+ ├─ GuardrailBlocked                   a blocking rule refused a call or its answer
+ └─ ConfigError (ValueError)           a setting has a value that cannot be used
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class OtelLLMError(Exception):
+    """Base of every error of this library."""
+
+
+class PromptError(OtelLLMError):
+    """Something is wrong with a prompt."""
+
+
+class PromptNotFound(PromptError, KeyError):
+    """No source knows the prompt; the message names every source that was tried."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class PromptRenderError(PromptError, ValueError):
+    """The template could not be filled: a missing variable, a syntax error or a limit."""
+
+
+class GuardrailBlocked(OtelLLMError):
+    """A blocking rule refused a call (``stage="input"``) or its answer (``stage="output"``).
+
+    ``rules`` are the names of the rules; ``call`` is the handle of the call, as a string.
+    """
+
+    def __init__(self, stage: str, rules: Sequence[str], call: str = "") -> None:
+        self.stage = stage
+        self.rules = tuple(rules)
+        self.call = call
+        what = "The request" if stage == "input" else "The answer"
+        super().__init__(f"{what} was refused by guardrail {', '.join(self.rules)}.")
+
+
+class ConfigError(OtelLLMError, ValueError):
+    """A setting has a value that cannot be used; the message says which and what would be right."""
