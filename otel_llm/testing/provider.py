@@ -1,0 +1,191 @@
+"""The server: HTTP/1.1 with keep-alive on loopback, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping
+from http.client import responses as phrases
+from types import TracebackType
+from typing import Any, Self
+
+from otel_llm.testing import gemini_wire, openai_responses, openai_wire
+from otel_llm.testing.script import Reply, Request, Script, follow
+from otel_llm.testing.wire import Answer
+
+_GEMINI = re.compile(r"/models/(?P<model>[^:/]+):(?P<operation>\w+)$")
+_OPENAI = re.compile(r"/(?P<operation>chat/completions|responses|embeddings)$")
+_ANSWERS: Mapping[str, Callable[[Request, Reply], Answer]] = {
+    "chat.completions": openai_wire.chat,
+    "responses": openai_responses.responses,
+    "embeddings": openai_wire.embeddings,
+    "generateContent": gemini_wire.generate,
+    "streamGenerateContent": gemini_wire.generate,
+    "embedContent": gemini_wire.embed,
+    "batchEmbedContents": gemini_wire.embed,
+}
+
+
+class ScriptedProvider:
+    """A provider that answers by a script, as a context manager.
+
+    ``requests`` are all requests so far. A script that is a function is called in the server's thread: it must not
+    wait for anything (let a :class:`Reply` have a ``delay``), and what it raises is answered as an error 500.
+    """
+
+    def __init__(self, script: Script | None = None, *, port: int = 0) -> None:
+        self.requests: list[Request] = []
+        self._answer = follow(script)
+        self._port = port
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+
+    def script(self, script: Script | None) -> None:
+        """Replace the script; ``None`` is the default one."""
+        self._answer = follow(script)
+
+    def reset(self, script: Script | None = None) -> None:
+        """Forget the requests, count from one again, and take another script."""
+        self.requests = []
+        self.script(script)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without a path."""
+        if not self._port:
+            raise RuntimeError(
+                "The scripted provider is not running: use it as `with ScriptedProvider() as provider:`."
+            )
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def openai_base_url(self) -> str:
+        """For ``openai.OpenAI(base_url=…)``."""
+        return f"{self.url}/v1"
+
+    @property
+    def gemini_base_url(self) -> str:
+        """For ``genai.Client(http_options={"base_url": …})``."""
+        return self.url
+
+    def start(self) -> Self:
+        """Listen; returns when the port is open. Raises ``OSError`` when it cannot be had."""
+        loop = self._loop = asyncio.new_event_loop()
+        try:
+            server = loop.run_until_complete(asyncio.start_server(self._connected, "127.0.0.1", self._port))
+        except OSError:
+            loop.close()
+            raise
+        self._port = server.sockets[0].getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, args=(loop, server), name="scripted-provider", daemon=True)
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Close the port and every connection."""
+        if self._loop and self._thread:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop = self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _serve(self, loop: asyncio.AbstractEventLoop, server: asyncio.Server) -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+        server.close()
+        for task in self._connections:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*self._connections, return_exceptions=True))
+        loop.run_until_complete(server.wait_closed())
+        loop.close()
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+        try:
+            while await self._exchange(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client is gone, or the server stops: nothing is left to say
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request and its answer; False when the connection shall end."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, path, _ = head[0].split(" ", 2)
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+        raw = await reader.readexactly(int(headers.get("content-length", "0")))
+        reply, answer = self._decide(method, path, headers, raw)
+        await asyncio.sleep(reply.delay)
+        if answer.events is None:
+            form = f"content-type: application/json\r\ncontent-length: {len(answer.body)}"
+            writer.write(_head(answer, reply, form) + answer.body)
+            await writer.drain()
+            return True
+        writer.write(_head(answer, reply, "content-type: text/event-stream\r\ntransfer-encoding: chunked"))
+        for number, event in enumerate(answer.events):
+            if number and reply.chunk_delay:
+                await asyncio.sleep(reply.chunk_delay)
+            writer.write(b"%x\r\n%b\r\n" % (len(event), event))
+            await writer.drain()
+        if answer.cut:
+            return False
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        return True
+
+    def _decide(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> tuple[Reply, Answer]:
+        wire = openai_wire if _OPENAI.search(path.partition("?")[0]) else gemini_wire
+        try:
+            body: Any = json.loads(raw) if raw else {}
+        except ValueError:
+            body = None
+        request = _read(method, path, headers, body if isinstance(body, dict) else {}, len(self.requests) + 1)
+        self.requests.append(request)
+        if not isinstance(body, dict):
+            reply = Reply(status=400, error="The body is not a JSON object.")
+        elif method != "POST" or request.operation not in _ANSWERS:
+            reply = Reply(status=404, error=f"Unknown request: {method} {path}")
+        else:
+            try:
+                reply = self._answer(request)
+            except Exception as error:
+                reply = Reply(status=500, error=f"The script raised {type(error).__name__}: {error}")
+        if reply.body is not None:
+            return reply, Answer(reply.status, reply.body, headers=wire.headers(request))
+        if wire is openai_wire and reply.finish == "prompt_blocked":
+            reply = openai_wire.BLOCKED_PROMPT
+        if reply.status >= 400:
+            return reply, wire.error(request, reply)
+        return reply, _ANSWERS[request.operation](request, reply)
+
+
+def _read(method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any], number: int) -> Request:
+    plain = path.partition("?")[0]
+    if found := _GEMINI.search(plain):
+        operation, model = found["operation"], found["model"]
+        stream = operation == "streamGenerateContent"
+        return Request(method, path, headers, body, operation, model, stream, number)
+    found = _OPENAI.search(plain)
+    operation = found["operation"].replace("/", ".") if found else ""
+    return Request(method, path, headers, body, operation, str(body.get("model", "")), bool(body.get("stream")), number)
+
+
+def _head(answer: Answer, reply: Reply, form: str) -> bytes:
+    lines = [f"HTTP/1.1 {answer.status} {phrases.get(answer.status, 'Unknown')}", form]
+    lines += [f"{name}: {value}" for name, value in {**answer.headers, **reply.headers}.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
