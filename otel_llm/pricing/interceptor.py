@@ -1,0 +1,86 @@
+"""Putting the cost of a call on its span."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_llm import attributes as a
+
+from .book import PriceBook
+from .usage import Usage
+
+if TYPE_CHECKING:
+    from otel_llm.invocation import Invocation
+
+_COUNTS = tuple(
+    attribute.name
+    for attribute in (
+        a.INPUT_TOKENS,
+        a.OUTPUT_TOKENS,
+        a.CACHE_READ_TOKENS,
+        a.CACHE_WRITE_TOKENS,
+        a.REASONING_TOKENS,
+        a.AUDIO_INPUT_TOKENS,
+        a.IMAGE_INPUT_TOKENS,
+        a.VIDEO_INPUT_TOKENS,
+        a.AUDIO_CACHE_READ_TOKENS,
+        a.IMAGE_CACHE_READ_TOKENS,
+        a.AUDIO_OUTPUT_TOKENS,
+        a.IMAGE_OUTPUT_TOKENS,
+    )
+)
+_NONE = (0,) * len(_COUNTS)
+_INPUT, _OUTPUT = a.INPUT_TOKENS.name, a.OUTPUT_TOKENS.name
+_RESPONSE_MODEL, _REQUEST_MODEL = a.RESPONSE_MODEL.name, a.REQUEST_MODEL.name
+_RESPONSE_TIER, _REQUEST_TIER = a.RESPONSE_SERVICE_TIER.name, a.REQUEST_SERVICE_TIER.name
+_TOTAL, _COST_INPUT, _COST_OUTPUT = a.COST_TOTAL.name, a.COST_INPUT.name, a.COST_OUTPUT.name
+_CACHED, _CACHE_WRITE = a.COST_CACHED.name, a.COST_CACHE_WRITE.name
+_CURRENCY, _SOURCE = a.COST_CURRENCY.name, a.COST_SOURCE.name
+_VERSION, _STATUS = a.PRICE_VERSION.name, a.COST_STATUS.name
+
+_NANO = 1_000_000_000
+
+
+class Pricing:
+    """The interceptor that prices a call from its token counts when it ends.
+
+    The model that answered is looked up first, then the one that was asked for. A call whose model or usage is unknown
+    gets ``otel_llm.cost.status`` = unpriced and no cost: never a false zero.
+    """
+
+    policy = False
+
+    def __init__(self, book: PriceBook | None = None) -> None:
+        self._book = book
+
+    def before(self, call: Invocation) -> None:
+        """Nothing is known yet."""
+
+    def after(self, call: Invocation) -> None:
+        """Set the cost attributes; microseconds, no input or output."""
+        values: dict[str, Any] = call.values
+        if _INPUT not in values and _OUTPUT not in values:
+            values[_STATUS] = "unpriced"
+            return
+        book = self._book or PriceBook.load()
+        tier = values.get(_RESPONSE_TIER) or values.get(_REQUEST_TIER)
+        rates = None
+        for model in (values.get(_RESPONSE_MODEL), values.get(_REQUEST_MODEL)):
+            if model and (rates := book.rates(call.provider, model, tier)):
+                break
+        charge = rates.charge(Usage._make(map(values.get, _COUNTS, _NONE))) if rates else None
+        if rates is None or charge is None:
+            values[_STATUS] = "unpriced"
+            return
+        paid_input, paid_output, cached, cache_write, problem = charge
+        values[_TOTAL] = (paid_input + paid_output + cached + cache_write) / _NANO
+        values[_COST_INPUT] = paid_input / _NANO
+        values[_COST_OUTPUT] = paid_output / _NANO
+        if cached:
+            values[_CACHED] = cached / _NANO
+        if cache_write:
+            values[_CACHE_WRITE] = cache_write / _NANO
+        values[_CURRENCY] = "USD"
+        values[_SOURCE] = "local"
+        values[_VERSION] = rates.version
+        values[_STATUS] = "partial" if problem else "priced"
