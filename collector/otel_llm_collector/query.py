@@ -1,0 +1,100 @@
+"""Read-only SQL against the store, with limits on time, rows and memory."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from . import schemas
+from .errors import QueryRefused
+from .settings import Settings
+from .sql_guard import Guard
+from .store import Store
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+# A subset of what the client takes for a placeholder: where one of these is found it leaves the rest of the text alone.
+_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*):[^{}]+\}", re.ASCII)
+_FORMAT = re.compile(r"(.*) FORMAT (\w+)", re.DOTALL)
+
+
+class _Text:
+    """A parameter's value as ClickHouse reads it, passed on as it is."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+class Query:
+    """Answers questions; safe to use from many threads, each of which gets a handle with the limits set on it."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        # `readonly` comes last: after it nothing can be set.
+        self._limits = {
+            "max_execution_time": settings.query_seconds,
+            "max_result_rows": settings.query_rows,
+            "result_overflow_mode": "throw",
+            "max_memory_usage": settings.query_memory_bytes,
+            "allow_ddl": 0,
+            "output_format_json_quote_64bit_integers": 0,
+            "output_format_json_quote_decimals": 0,
+            "readonly": 1,
+        }
+        self._local = threading.local()
+        self._guard: Guard | None = None
+
+    def ask(self, sql: str, parameters: Mapping[str, str] | None = None, format: str = "JSON") -> tuple[bytes, str]:
+        """The answer and the name of its format, which a FORMAT clause in the statement overrides.
+
+        Parameters are texts in ClickHouse's own notation, for ``{name:Type}`` in the statement.
+        Raises ``QueryRefused`` for what may not be asked and ``StoreError`` for what ClickHouse refuses.
+        """
+        client = self._client()
+        # ClickHouse's own form of the text: one statement, no comments, nothing that we could read otherwise than it does.
+        statement = self._raw(
+            client, "SELECT formatQuerySingleLine({sql:String})", {"sql": _escaped(sql)}, "RawBLOB"
+        ).decode(errors="replace")
+        if clause := _FORMAT.fullmatch(statement):
+            statement, format = clause[1], clause[2]
+        guard = self._rules(client)
+        if not guard.simple(statement):
+            if not statement.startswith(("SELECT ", "WITH ", "(")):
+                raise QueryRefused("This endpoint answers SELECT, DESCRIBE, SHOW TABLES and EXISTS only.")
+            # Inside a subquery INTO OUTFILE is a syntax error.
+            tree = self._raw(client, f"EXPLAIN AST SELECT * FROM ({statement})", parameters, "TabSeparated")
+            guard.check(tree.decode(errors="replace"))
+        return self._raw(client, statement, parameters, format), format
+
+    def _raw(self, client: Client, sql: str, parameters: Mapping[str, str] | None, format: str) -> bytes:
+        # Only names that the text has: given others, the client would fill in %-placeholders instead.
+        wanted = set(_PLACEHOLDER.findall(sql))
+        bound = {name: _Text(value) for name, value in (parameters or {}).items() if name in wanted}
+        with self._store.translated():
+            return client.raw_query(sql, parameters=bound or None, fmt=format)
+
+    def _client(self) -> Client:
+        client: Client | None = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = self._store.connect(self._limits)
+        return client
+
+    def _rules(self, client: Client) -> Guard:
+        if self._guard is None:
+            answer = self._raw(client, schemas.read("allowed_functions.sql"), None, "JSONEachRow")
+            self._guard = Guard(map(json.loads, answer.splitlines()), self._store.database)
+        return self._guard
+
+
+def _escaped(text: str) -> str:
+    """A text as the value of a String parameter."""
+    return (
+        text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r").replace("\0", "\\0")
+    )

@@ -1,0 +1,191 @@
+-- Spans as the OpenTelemetry Collector's ClickHouse exporter lays them out, so that it can write these tables and
+-- Grafana's plugin and HyperDX can read them. Columns of ours would be appended, with a DEFAULT.
+
+CREATE TABLE IF NOT EXISTS otel_traces
+(
+    Timestamp DateTime64(9) CODEC(Delta(8), ZSTD(1)),
+    TraceId String CODEC(ZSTD(1)),
+    SpanId String CODEC(ZSTD(1)),
+    ParentSpanId String CODEC(ZSTD(1)),
+    TraceState String CODEC(ZSTD(1)),
+    SpanName LowCardinality(String) CODEC(ZSTD(1)),
+    SpanKind LowCardinality(String) CODEC(ZSTD(1)),
+    ServiceName LowCardinality(String) CODEC(ZSTD(1)),
+    ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    ScopeName String CODEC(ZSTD(1)),
+    ScopeVersion String CODEC(ZSTD(1)),
+    SpanAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    Duration UInt64 CODEC(T64, ZSTD(1)),
+    StatusCode LowCardinality(String) CODEC(ZSTD(1)),
+    StatusMessage String CODEC(ZSTD(1)),
+    Events Nested
+    (
+        Timestamp DateTime64(9),
+        Name LowCardinality(String),
+        Attributes Map(LowCardinality(String), String)
+    ) CODEC(ZSTD(1)),
+    Links Nested
+    (
+        TraceId String,
+        SpanId String,
+        TraceState String,
+        Attributes Map(LowCardinality(String), String)
+    ) CODEC(ZSTD(1)),
+    ResourceAttributeItems Array(String)
+        ALIAS arrayMap(kv -> concat(kv.1, '=', kv.2), CAST(ResourceAttributes, 'Array(Tuple(String, String))')),
+    SpanAttributeItems Array(String)
+        ALIAS arrayMap(kv -> concat(kv.1, '=', kv.2), CAST(SpanAttributes, 'Array(Tuple(String, String))')),
+    INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX idx_res_attr_key mapKeys(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_res_attr_value mapValues(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_span_attr_key mapKeys(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_span_attr_value mapValues(SpanAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX idx_duration Duration TYPE minmax GRANULARITY 1,
+    INDEX idx_lower_span_name lower(SpanName) TYPE tokenbf_v1(32768, 3, 0) GRANULARITY 8
+)
+ENGINE = MergeTree
+PARTITION BY toDate(Timestamp)
+PRIMARY KEY (ServiceName, SpanName, toDateTime(Timestamp))
+ORDER BY (ServiceName, SpanName, toDateTime(Timestamp), Timestamp)
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+
+-- When each trace began and ended, so that one trace is found without reading every partition.
+CREATE TABLE IF NOT EXISTS otel_traces_trace_id_ts
+(
+    TraceId String CODEC(ZSTD(1)),
+    Start SimpleAggregateFunction(min, DateTime) CODEC(ZSTD(1)),
+    End SimpleAggregateFunction(max, DateTime) CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toStartOfWeek(Start)
+ORDER BY TraceId
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS otel_traces_trace_id_ts_mv TO otel_traces_trace_id_ts AS
+SELECT
+    TraceId,
+    toDateTime(least(min(Timestamp), toDateTime64('2106-02-07 00:00:00', 9, 'UTC'))) AS Start,
+    toDateTime(least(max(Timestamp), toDateTime64('2106-02-07 00:00:00', 9, 'UTC'))) AS End
+FROM otel_traces
+WHERE TraceId != ''
+GROUP BY TraceId;
+
+-- Segments of the collector's log land here: one row is one OTLP TracesData message, read with schemas/otlp_traces.proto.
+-- The column `value` of a value says which kind it is (input_format_protobuf_oneof_presence), so 0, false and '' count.
+CREATE TABLE IF NOT EXISTS otlp_traces_in
+(
+    resource_spans Array(Tuple(
+        resource Tuple(attributes Array(Tuple(
+            key String,
+            value Tuple(
+                value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4,
+                            'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7),
+                string_value String, bool_value Bool, int_value Int64, double_value Float64,
+                array_value Tuple(values Array(Tuple(
+                    value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4,
+                                'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7),
+                    string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))),
+                kvlist_value String, bytes_value String)))),
+        scope_spans Array(Tuple(
+            scope Tuple(name String, version String),
+            spans Array(Tuple(
+                trace_id String, span_id String, trace_state String, parent_span_id String, name String, kind Int32,
+                start_time_unix_nano UInt64, end_time_unix_nano UInt64,
+                attributes Array(Tuple(
+                    key String,
+                    value Tuple(
+                        value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3,
+                                    'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7),
+                        string_value String, bool_value Bool, int_value Int64, double_value Float64,
+                        array_value Tuple(values Array(Tuple(
+                            value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3,
+                                        'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7),
+                            string_value String, bool_value Bool, int_value Int64, double_value Float64,
+                            array_value String, kvlist_value String, bytes_value String))),
+                        kvlist_value String, bytes_value String))),
+                events Array(Tuple(
+                    time_unix_nano UInt64, name String,
+                    attributes Array(Tuple(
+                        key String,
+                        value Tuple(
+                            value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3,
+                                        'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7),
+                            string_value String, bool_value Bool, int_value Int64, double_value Float64,
+                            array_value Tuple(values Array(Tuple(
+                                value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3,
+                                            'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6,
+                                            'bytes_value' = 7),
+                                string_value String, bool_value Bool, int_value Int64, double_value Float64,
+                                array_value String, kvlist_value String, bytes_value String))),
+                            kvlist_value String, bytes_value String))))),
+                links Array(Tuple(
+                    trace_id String, span_id String, trace_state String,
+                    attributes Array(Tuple(
+                        key String,
+                        value Tuple(
+                            value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3,
+                                        'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7),
+                            string_value String, bool_value Bool, int_value Int64, double_value Float64,
+                            array_value Tuple(values Array(Tuple(
+                                value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3,
+                                            'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6,
+                                            'bytes_value' = 7),
+                                string_value String, bool_value Bool, int_value Int64, double_value Float64,
+                                array_value String, kvlist_value String, bytes_value String))),
+                            kvlist_value String, bytes_value String))))),
+                status Tuple(message String, code Int32)))))))
+)
+ENGINE = Null;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_traces_mv TO otel_traces AS
+WITH
+    -- The text of a value, as the exporter writes it. Nested values stop the batch: the collector rewrites it.
+    (d -> multiIf(isNaN(d), 'NaN', d = inf, '+Inf', d = -inf, '-Inf', toString(d))) AS double_text,
+    (e -> multiIf(
+        e.value = 'string_value', toJSONString(e.string_value),
+        e.value = 'bool_value', if(e.bool_value, 'true', 'false'),
+        e.value = 'int_value', toString(e.int_value),
+        e.value = 'double_value', if(isFinite(e.double_value), toString(e.double_value),
+                                     concat('"', double_text(e.double_value), '"')),
+        e.value = 'bytes_value', concat('"', base64Encode(e.bytes_value), '"'),
+        throwIf(e.value IN ('array_value', 'kvlist_value'), 'otlp_nested') = 0, 'null', '')) AS element_text,
+    (v -> multiIf(
+        v.value = 'string_value', v.string_value,
+        v.value = 'bool_value', if(v.bool_value, 'true', 'false'),
+        v.value = 'int_value', toString(v.int_value),
+        v.value = 'double_value', double_text(v.double_value),
+        v.value = 'array_value',
+            concat('[', arrayStringConcat(arrayMap(e -> element_text(e), v.array_value.values), ','), ']'),
+        v.value = 'bytes_value', base64Encode(v.bytes_value),
+        throwIf(v.value = 'kvlist_value', 'otlp_nested') = 0, '', '')) AS value_text,
+    (a -> mapFromArrays(arrayMap(x -> x.key, a), arrayMap(x -> value_text(x.value), a))) AS attribute_map,
+    (t -> fromUnixTimestamp64Nano(toInt64(least(t, 9223372036854775807)), 'UTC')) AS time
+SELECT
+    time(span.start_time_unix_nano) AS Timestamp,
+    lower(hex(span.trace_id)) AS TraceId,
+    lower(hex(span.span_id)) AS SpanId,
+    lower(hex(span.parent_span_id)) AS ParentSpanId,
+    span.trace_state AS TraceState,
+    span.name AS SpanName,
+    if(span.kind BETWEEN 0 AND 5,
+       ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'][span.kind + 1], '') AS SpanKind,
+    ResourceAttributes['service.name'] AS ServiceName,
+    attribute_map(resource_span.resource.attributes) AS ResourceAttributes,
+    scope_span.scope.name AS ScopeName,
+    scope_span.scope.version AS ScopeVersion,
+    attribute_map(span.attributes) AS SpanAttributes,
+    if(span.end_time_unix_nano > span.start_time_unix_nano,
+       span.end_time_unix_nano - span.start_time_unix_nano, 0) AS Duration,
+    if(span.status.code BETWEEN 0 AND 2, ['Unset', 'Ok', 'Error'][span.status.code + 1], '') AS StatusCode,
+    span.status.message AS StatusMessage,
+    arrayMap(e -> time(e.time_unix_nano), span.events) AS `Events.Timestamp`,
+    arrayMap(e -> e.name, span.events) AS `Events.Name`,
+    arrayMap(e -> attribute_map(e.attributes), span.events) AS `Events.Attributes`,
+    arrayMap(l -> lower(hex(l.trace_id)), span.links) AS `Links.TraceId`,
+    arrayMap(l -> lower(hex(l.span_id)), span.links) AS `Links.SpanId`,
+    arrayMap(l -> l.trace_state, span.links) AS `Links.TraceState`,
+    arrayMap(l -> attribute_map(l.attributes), span.links) AS `Links.Attributes`
+FROM otlp_traces_in
+ARRAY JOIN resource_spans AS resource_span
+ARRAY JOIN resource_span.scope_spans AS scope_span
+ARRAY JOIN scope_span.spans AS span;
