@@ -1,1 +1,38 @@
-"""Every Gemini and OpenAI call of an application as an OpenTelemetry span, with one line of code."""
+"""Every Gemini and OpenAI call of an application as an OpenTelemetry span, with one line of code.
+
+>>> import otel_llm
+>>> otel_llm.instrument()
+"""
+
+from __future__ import annotations
+
+from otel_llm import errors, guardrails
+from otel_llm.context import context
+from otel_llm.errors import ConfigError, GuardrailBlocked, OtelLLMError, PromptError, PromptNotFound, PromptRenderError
+from otel_llm.export import flush
+from otel_llm.instrument import Instrumentation, instrument, uninstrument, version
+from otel_llm.invocation import call_of, last_call
+from otel_llm.prompts import Prompt, prompt, use_prompt
+
+__version__ = version()
+
+__all__ = [
+    "ConfigError",
+    "GuardrailBlocked",
+    "Instrumentation",
+    "OtelLLMError",
+    "Prompt",
+    "PromptError",
+    "PromptNotFound",
+    "PromptRenderError",
+    "call_of",
+    "context",
+    "errors",
+    "flush",
+    "guardrails",
+    "instrument",
+    "last_call",
+    "prompt",
+    "uninstrument",
+    "use_prompt",
+]

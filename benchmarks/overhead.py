@@ -1,0 +1,250 @@
+"""What otel_llm adds to a call: CPU microseconds over the bare SDK, in the same process and the same run.
+
+    uv run python benchmarks/overhead.py [--quick] [--json]
+
+Both SDKs talk to a transport in this process, so no socket blurs the figures. Rounds of bare and instrumented calls
+alternate; a figure is the median over the rounds of the difference in this thread's CPU time for one call. Spans go
+to a BatchSpanProcessor whose exporter throws them away. "bare" against itself gives the noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+from google import genai
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import NoOpTracerProvider
+
+import otel_llm
+from otel_llm.testing import Reply, ScriptedProvider, Usage
+
+CHUNKS = 200
+TEMPLATE = "Answer the question from the passage. Passage: {{ passage }} Question: {{ question }}"
+PASSAGE = "There is no better, there is no more open door by which you can enter into the study of nature. " * 8
+REPLY = Reply("word " * CHUNKS, usage=Usage(input=300, output=250, cached=100, reasoning=50), chunks=CHUNKS)
+
+#: Most added microseconds for a call, by (configuration, call).
+AIMS = {
+    ("content", "openai chat"): 80.0,
+    ("content", "openai responses"): 80.0,
+    ("content", "gemini generate"): 80.0,
+    ("content", "openai stream 200"): 500.0,
+    ("content", "gemini stream 200"): 500.0,
+    **{("no provider", call): 10.0 for call in ("openai chat", "openai responses", "openai embeddings",
+       "openai stream 200", "gemini generate", "gemini stream 200", "gemini embed")},
+}  # fmt: skip
+
+
+class Nowhere(SpanExporter):
+    """Throws spans away."""
+
+    def export(self, spans: Any) -> SpanExportResult:
+        """Takes anything."""
+        del spans
+        return SpanExportResult.SUCCESS
+
+
+@dataclass
+class Figure:
+    """One cell of the table, in CPU microseconds a call."""
+
+    configuration: str
+    call: str
+    bare_us: float
+    added_us: float
+    ratio: float
+    aim_us: float | None
+    met: bool | None
+
+
+def recorded(paths: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, httpx2.Response]:
+    """The scripted provider's answers, by path, for the transport to give again and again."""
+    answers = {}
+    with ScriptedProvider(lambda request: REPLY) as provider, httpx2.Client(base_url=provider.url) as client:
+        for key, (path, body) in paths.items():
+            response = client.post(path, json=body)
+            response.raise_for_status()
+            answers[key] = response
+    return answers
+
+
+def transport() -> httpx2.MockTransport:
+    """Answers both SDKs in this process, from answers recorded once."""
+    message = [{"role": "user", "content": "hi"}]
+    contents = [{"role": "user", "parts": [{"text": "hi"}]}]
+    answers = recorded(
+        {
+            "chat": ("/v1/chat/completions", {"model": "gpt-5-mini", "messages": message}),
+            "chat stream": (
+                "/v1/chat/completions",
+                {"model": "gpt-5-mini", "messages": message, "stream": True, "stream_options": {"include_usage": True}},
+            ),
+            "responses": ("/v1/responses", {"model": "gpt-5-mini", "input": "hi"}),
+            "embeddings": (
+                "/v1/embeddings",
+                {"model": "text-embedding-3-small", "input": "hi", "dimensions": 256, "encoding_format": "base64"},
+            ),
+            "generateContent": ("/v1beta/models/gemini-2.5-flash:generateContent", {"contents": contents}),
+            "streamGenerateContent": (
+                "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
+                {"contents": contents},
+            ),
+            "batchEmbedContents": (
+                "/v1beta/models/gemini-embedding-001:batchEmbedContents",
+                {"requests": [{"model": "models/gemini-embedding-001", "content": contents[0],
+                               "outputDimensionality": 256}]},
+            ),
+        }
+    )  # fmt: skip
+    bodies = {key: (answer.headers["content-type"], answer.content) for key, answer in answers.items()}
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        path = request.url.path
+        key = path.rpartition(":")[2] if ":" in path else path.rpartition("/")[2]
+        if key == "completions":
+            key = "chat stream" if b'"stream":true' in request.content.replace(b" ", b"") else "chat"
+        kind, body = bodies[key]
+        return httpx2.Response(200, headers={"content-type": kind, "x-request-id": "req_1"}, content=body)
+
+    return httpx2.MockTransport(answer)
+
+
+def calls(prompt: Callable[[], str]) -> dict[str, tuple[Callable[[], object], int]]:
+    """The calls by name, each with how many make a round. ``prompt`` gives the text that is sent."""
+    through = transport()
+    client = openai.OpenAI(api_key="x", http_client=httpx2.Client(transport=through), max_retries=0)
+    google = genai.Client(api_key="x", http_options={"client_args": {"transport": through}})
+
+    def messages() -> Any:
+        return [{"role": "system", "content": "Be brief."}, {"role": "user", "content": prompt()}]
+
+    def drain(stream: Any) -> None:
+        for _ in stream:
+            pass
+
+    return {
+        "openai chat": (
+            lambda: client.chat.completions.create(model="gpt-5-mini", messages=messages(), temperature=0.2), 60,
+        ),
+        "openai responses": (lambda: client.responses.create(model="gpt-5-mini", input=prompt()), 60),
+        "openai embeddings": (
+            lambda: client.embeddings.create(model="text-embedding-3-small", input=prompt(), dimensions=256), 60,
+        ),
+        "openai stream 200": (
+            lambda: drain(client.chat.completions.create(
+                model="gpt-5-mini", messages=messages(), stream=True, stream_options={"include_usage": True})), 6,
+        ),
+        "gemini generate": (
+            lambda: google.models.generate_content(
+                model="gemini-2.5-flash", contents=prompt(), config={"temperature": 0.2}), 60,
+        ),
+        "gemini stream 200": (
+            lambda: drain(google.models.generate_content_stream(model="gemini-2.5-flash", contents=prompt())), 6,
+        ),
+        "gemini embed": (
+            lambda: google.models.embed_content(
+                model="gemini-embedding-001", contents=prompt(), config={"output_dimensionality": 256}), 60,
+        ),
+    }  # fmt: skip
+
+
+def cpu(function: Callable[[], object], count: int) -> float:
+    """CPU microseconds of this thread for one call, over ``count`` calls."""
+    started = time.thread_time_ns()
+    for _ in range(count):
+        function()
+    return (time.thread_time_ns() - started) / count / 1000
+
+
+def pair(function: Callable[[], object], count: int, rounds: int, setup: Callable[[], object]) -> tuple[float, float]:
+    """Median bare CPU and median paired difference, both in microseconds a call; the order alternates."""
+    bare: list[float] = []
+    added: list[float] = []
+    for number in range(rounds + 1):
+        figures = {}
+        for instrumented in (False, True) if number % 2 else (True, False):
+            if instrumented:
+                setup()
+            else:
+                otel_llm.uninstrument()
+            function()
+            gc.collect()
+            gc.disable()
+            figures[instrumented] = cpu(function, count)
+            gc.enable()
+        if number:  # the first round warms up
+            bare.append(figures[False])
+            added.append(figures[True] - figures[False])
+    otel_llm.uninstrument()
+    return statistics.median(bare), statistics.median(added)
+
+
+def configurations(folder: Path) -> dict[str, Callable[[], object]]:
+    """How the library is set up, by name."""
+    sampled, unsampled = TracerProvider(), TracerProvider(sampler=ALWAYS_OFF)
+    for provider in (sampled, unsampled):
+        provider.add_span_processor(BatchSpanProcessor(Nowhere(), max_queue_size=100_000))
+    rules = otel_llm.guardrails.default()
+    return {
+        "bare (noise)": otel_llm.uninstrument,
+        "content": lambda: otel_llm.instrument(
+            tracer_provider=sampled, capture_content=True, guardrails=rules, prompts=folder
+        ),
+        "no content": lambda: otel_llm.instrument(tracer_provider=sampled, capture_content=False, prompts=folder),
+        "unsampled": lambda: otel_llm.instrument(tracer_provider=unsampled, capture_content=True, prompts=folder),
+        "no provider": lambda: otel_llm.instrument(tracer_provider=NoOpTracerProvider(), prompts=folder),
+    }
+
+
+def measure(rounds: int) -> list[Figure]:
+    """Every configuration with every call."""
+    figures = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "answer.yaml").write_text(json.dumps({"name": "answer", "versions": {"1": {"template": TEMPLATE}}}))
+        setups = configurations(folder)
+        setups["content"]()
+        prompt = otel_llm.prompt("answer").render(passage=PASSAGE, question="What burns?")
+        for configuration, setup in setups.items():
+            for call, (function, count) in calls(lambda: prompt).items():
+                bare, added = pair(function, count, rounds, setup)
+                aim = AIMS.get((configuration, call))
+                met = None if aim is None else added <= aim
+                figures.append(Figure(configuration, call, bare, added, (bare + added) / bare, aim, met))
+    return figures
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, under 50 s")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    options = parser.parse_args()
+    figures = measure(rounds=7 if options.quick else 41)
+    if options.json:
+        print(json.dumps({"benchmark": "overhead", "unit": "us", "figures": [asdict(figure) for figure in figures]}))
+        return
+    print(f"{'configuration':14} {'call':18} {'bare us':>9} {'added us':>9} {'ratio':>6} {'aim us':>7}")
+    for figure in figures:
+        aim = "" if figure.aim_us is None else f"{figure.aim_us:7.0f} {'met' if figure.met else 'MISSED'}"
+        print(
+            f"{figure.configuration:14} {figure.call:18} {figure.bare_us:9.0f} {figure.added_us:9.1f} "
+            f"{figure.ratio:6.2f} {aim}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""What the application says about its calls: user, session, call type, tags, in force for every call below."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from otel_llm import attributes as a
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_current: ContextVar[dict[str, Any]] = ContextVar("otel_llm.context", default={})  # noqa: B039 - never mutated
+
+_NAMED: dict[str, a.Attribute] = {
+    "user_id": a.USER_ID,
+    "session_id": a.SESSION_ID,
+    "conversation_id": a.CONVERSATION_ID,
+    "tenant_id": a.TENANT_ID,
+    "task_id": a.TASK_ID,
+    "request_id": a.REQUEST_ID,
+    "call_type": a.CALL_TYPE,
+}
+
+
+def current() -> dict[str, Any]:
+    """The attributes in force here, by name. Not to be changed."""
+    return _current.get()
+
+
+class context:
+    """Stamps every call below it; as ``with``, ``async with`` or decorator. Inner values win, tags add up.
+
+    ``call_type`` is one of :data:`otel_llm.attributes.CALL_TYPES`, else it is recorded as ``other``.
+    """
+
+    def __init__(
+        self,
+        *,
+        user_id: str | None = None,
+        session_id: str | None = None,
+        conversation_id: str | None = None,
+        tenant_id: str | None = None,
+        task_id: str | None = None,
+        request_id: str | None = None,
+        call_type: str | None = None,
+        tags: Sequence[str] = (),
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        named = {
+            "user_id": user_id,
+            "session_id": session_id,
+            "conversation_id": conversation_id,
+            "tenant_id": tenant_id,
+            "task_id": task_id,
+            "request_id": request_id,
+            "call_type": call_type if call_type is None or call_type in a.CALL_TYPES else "other",
+        }
+        self._values = {_NAMED[key].name: str(value) for key, value in named.items() if value is not None}
+        self._values |= {a.METADATA.name + str(key): str(value) for key, value in (metadata or {}).items()}
+        self._tags = [tags] if isinstance(tags, str) else [str(tag) for tag in tags]
+        self._tokens: list[Token[dict[str, Any]]] = []
+
+    def __enter__(self) -> Self:
+        values = _current.get() | self._values
+        if self._tags:
+            values[a.TAGS.name] = [*values.get(a.TAGS.name, ()), *self._tags]
+        self._tokens.append(_current.set(values))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _current.reset(self._tokens.pop())
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, function: F) -> F:
+        """As a decorator of a function or a coroutine function."""
+
+        @functools.wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with self._again():
+                return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        async def run_async(*args: Any, **kwargs: Any) -> Any:
+            with self._again():
+                return await function(*args, **kwargs)
+
+        return run_async if inspect.iscoroutinefunction(function) else run  # type: ignore[return-value]
+
+    def _again(self) -> context:
+        """A fresh entry with the same values: a decorated function may run in many tasks at once."""
+        copy = context()
+        copy._values, copy._tags = self._values, self._tags
+        return copy

@@ -1,0 +1,166 @@
+"""What happens around a call, written once: a generator that yields where the SDK is called and is sent its answer.
+
+Two drivers differ by ``await``. Nothing here knows a provider.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Generator
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+
+from otel_llm.config import fault
+from otel_llm.errors import OtelLLMError
+from otel_llm.invocation import Invocation, Scope
+from otel_llm.provider import Endpoint, Provider
+from otel_llm.stream import AsyncStream, Recording, SyncStream, watch
+
+#: The keys by which OpenTelemetry says that nothing is to be recorded in a context.
+_SUPPRESS = tuple(
+    key
+    for key in (getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", None), "suppress_instrumentation")
+    if key is not None
+)
+
+Flow = Generator[None, Any, Any]
+Method = Callable[..., Any]
+
+
+class Patch:
+    """A patched method: what it was, how it is read; ``scope`` is ``None`` once it is no longer in force."""
+
+    __slots__ = ("asynchronous", "endpoint", "original", "provider", "scope")
+
+    def __init__(self, provider: Provider, endpoint: Endpoint, original: Method, asynchronous: bool) -> None:
+        self.provider = provider
+        self.endpoint = endpoint
+        self.original = original
+        self.asynchronous = asynchronous
+        self.scope: Scope | None = None
+
+    def method(self) -> Method:
+        """The method to put in the original's place. It outlives ``uninstrument()`` wherever a client kept it."""
+        original = self.original
+
+        @functools.wraps(original)
+        def call(instance: Any, *args: Any, **kwargs: Any) -> Any:
+            scope = self.scope
+            if scope is None or suppressed():
+                return original(instance, *args, **kwargs)
+            return run(invoke(self, scope, instance, kwargs), original, instance, args, kwargs)
+
+        @functools.wraps(original)
+        async def call_async(instance: Any, *args: Any, **kwargs: Any) -> Any:
+            scope = self.scope
+            if scope is None or suppressed():
+                return await original(instance, *args, **kwargs)
+            return await run_async(invoke(self, scope, instance, kwargs), original, instance, args, kwargs)
+
+        return call_async if self.asynchronous else call
+
+
+def suppressed() -> bool:
+    """Whether OpenTelemetry is told to record nothing here."""
+    context = otel_context.get_current()
+    return any(context.get(key) for key in _SUPPRESS)
+
+
+def invoke(patch: Patch, scope: Scope, instance: Any, kwargs: dict[str, Any]) -> Flow:
+    """One call. Yields once, with the span current, and is sent the SDK's response or thrown its exception."""
+    try:
+        call = Invocation(scope, patch.provider, patch.endpoint, instance, kwargs)
+        wanted = call.wanted
+        if wanted:
+            call.read_request(kwargs)
+    except Exception:
+        fault("reading a request")
+        return (yield)
+    context = trace.set_span_in_context(call.span)
+    if not wanted:
+        return (yield from _current(context))
+    try:
+        answer = call.before()
+    except OtelLLMError as refusal:
+        call.end(refusal)
+        raise
+    if answer is not None:
+        call.response = answer.response
+        call.end()
+        return answer.response
+    try:
+        response = yield from _current(context)
+    except BaseException as error:
+        call.end(error)
+        raise
+    if call.streaming and (stream := _recorded(call, response, context)) is not None:
+        return stream
+    call.streaming = False
+    call.response = patch.provider.parsed(response)
+    call.end()
+    call.gave(response)
+    return response
+
+
+def _current(context: Context) -> Flow:
+    """Yields with a context attached."""
+    token = otel_context.attach(context)
+    try:
+        response = yield
+    except GeneratorExit:  # torn down from another context, where the token means nothing
+        raise
+    except BaseException:
+        otel_context.detach(token)
+        raise
+    otel_context.detach(token)
+    return response
+
+
+def _recorded(call: Invocation, response: Any, context: Context) -> Any:
+    """The stream that records itself; ``None`` where the SDK gave something that is not a stream."""
+    kind = SyncStream if hasattr(response, "__next__") else AsyncStream if hasattr(response, "__anext__") else None
+    if kind is None or call.endpoint.fold is None:
+        return None
+    watch()
+    stream = kind(response, Recording(call, call.endpoint.fold(), context))
+    call.gave(stream)
+    return stream
+
+
+def run(flow: Flow, function: Method, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Drives a flow around a function."""
+    try:
+        next(flow)
+    except StopIteration as answered:
+        return answered.value
+    try:
+        response = function(instance, *args, **kwargs)
+    except BaseException as error:
+        flow.throw(error)
+        raise
+    return _send(flow, response)
+
+
+async def run_async(flow: Flow, function: Method, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Drives a flow around a coroutine function."""
+    try:
+        next(flow)
+    except StopIteration as answered:
+        return answered.value
+    try:
+        response = await function(instance, *args, **kwargs)
+    except BaseException as error:
+        flow.throw(error)
+        raise
+    return _send(flow, response)
+
+
+def _send(flow: Flow, response: Any) -> Any:
+    try:
+        flow.send(response)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("a flow yields once")

@@ -1,0 +1,125 @@
+"""Messages in the schema of the GenAI semantic conventions, and their JSON.
+
+A message is ``{"role": …, "parts": [{"type": "text", "content": …}, …]}``. Binary parts are never carried: a digest,
+a size and a type stand for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NotRequired, TypedDict
+
+Part = dict[str, Any]
+
+
+class Message(TypedDict):
+    """One message; ``finish_reason`` only on what came back."""
+
+    role: str
+    parts: list[Part]
+    name: NotRequired[str]
+    finish_reason: NotRequired[str]
+
+
+def text_part(content: str) -> Part:
+    """A part that is plain text."""
+    return {"type": "text", "content": content}
+
+
+def tool_call_part(name: str | None, arguments: Any, id: str | None = None) -> Part:
+    """The model's wish to have a tool run."""
+    part: Part = {"type": "tool_call", "name": name or "", "arguments": arguments}
+    if id:
+        part["id"] = id
+    return part
+
+
+def tool_response_part(response: Any, id: str | None = None) -> Part:
+    """What a tool gave back."""
+    part: Part = {"type": "tool_call_response", "response": response}
+    if id:
+        part["id"] = id
+    return part
+
+
+def blob_part(data: bytes | str | None, mime_type: str | None) -> Part:
+    """A binary part: its digest and size in place of the bytes."""
+    raw = data.encode() if isinstance(data, str) else (data or b"")
+    modality = (mime_type or "").partition("/")[0]
+    return {
+        "type": "blob",
+        "modality": modality if modality in ("image", "audio", "video") else "document",
+        "mime_type": mime_type or "application/octet-stream",
+        "sha256": hashlib.sha256(raw).hexdigest(),
+        "size": len(raw),
+    }
+
+
+def uri_part(uri: str, modality: str, mime_type: str | None = None) -> Part:
+    """A part that lives elsewhere; a ``data:`` address is taken as a blob."""
+    if uri.startswith("data:"):
+        head, _, body = uri[5:].partition(",")
+        return blob_part(body, head.partition(";")[0] or None)
+    part: Part = {"type": "uri", "modality": modality, "uri": uri}
+    if mime_type:
+        part["mime_type"] = mime_type
+    return part
+
+
+def message(role: str, parts: list[Part]) -> Message:
+    """A message."""
+    return {"role": role, "parts": parts}
+
+
+def texts(messages: Iterable[Message]) -> list[str]:
+    """Every text of the messages, in order, as the caller's own strings."""
+    return [
+        part["content"]
+        for item in messages
+        for part in item["parts"]
+        if part["type"] == "text" and isinstance(part["content"], str)
+    ]
+
+
+def _fallback(value: Any) -> Any:
+    """What stands in JSON for an object that is not JSON."""
+    dump = getattr(value, "model_dump", None)
+    if dump is not None and not isinstance(value, type):
+        return dump(mode="json", exclude_none=True, warnings=False)
+    if isinstance(value, bytes | bytearray):
+        return blob_part(bytes(value), None)
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    return getattr(value, "__name__", None) or str(value)
+
+
+_string: Callable[[str], str] = json.encoder.encode_basestring
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_fallback).encode
+
+
+def to_json(value: Sequence[Any] | dict[str, Any]) -> str:
+    """Compact JSON of messages, parts or definitions; objects that are not JSON are dumped or named."""
+    return _encode(value)
+
+
+def parts_json(parts: Iterable[Part]) -> str:
+    """Compact JSON of parts; plain text, which most are, without an encoder."""
+    return "[" + ",".join([_text(part["content"]) if part["type"] == "text" else to_json(part) for part in parts]) + "]"
+
+
+def _text(content: Any) -> str:
+    return '{"type":"text","content":' + _string(str(content)) + "}"
+
+
+def messages_json(messages: Iterable[Message]) -> str:
+    """Compact JSON of messages."""
+    found = []
+    for item in messages:
+        text = '{"role":' + _string(item["role"]) + ',"parts":' + parts_json(item["parts"])
+        for key in ("name", "finish_reason"):
+            if key in item:
+                text += f',"{key}":' + _string(str(item[key]))
+        found.append(text + "}")
+    return "[" + ",".join(found) + "]"

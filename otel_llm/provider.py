@@ -1,0 +1,170 @@
+"""What a provider's SDK is to us: methods to patch, and as data where each value lives in a request and a response.
+
+A path such as ``usage.prompt_tokens`` is followed by attribute or key; ``choices[].finish_reason`` gathers a list;
+several paths to one attribute are summed. A value that is missing is left out, never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+from otel_llm.attributes import Attribute
+from otel_llm.messages import Message
+
+Params = Mapping[str, Any]
+
+#: Sentinels of the SDKs that stand for "not given".
+_ABSENT = frozenset({"Omit", "NotGiven", "NoneType"})
+
+
+class Fold(Protocol):
+    """Adds chunks up to the response that they make, so that a stream is read by the same paths as an answer."""
+
+    def add(self, chunk: Any, /) -> None: ...
+    def response(self) -> Any: ...
+
+
+class Server(NamedTuple):
+    """Who a client talks to: ``gen_ai.provider.name``, host and port."""
+
+    provider: str
+    address: str | None
+    port: int | None
+
+
+def get(thing: Any, key: str) -> Any:
+    """``key`` of a mapping or an object, ``None`` where there is none."""
+    if isinstance(thing, dict):
+        return thing.get(key)
+    return getattr(thing, key, None)
+
+
+def given(value: Any) -> bool:
+    """Whether the caller gave the value: neither ``None`` nor an SDK's sentinel."""
+    return type(value).__name__ not in _ABSENT
+
+
+def _nothing(_: Any) -> Mapping[Attribute, Any]:
+    return {}
+
+
+def _no_messages(_: Any) -> list[Message]:
+    return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A method of an SDK and its async twin (both always called with keywords), and how to read it.
+
+    ``method`` and ``async_method`` are ``Class.name`` in ``module``. ``parameters`` maps a request parameter to its
+    attribute; parameters that are neither there nor in ``unrecorded`` become ``otel_llm.request.<name>``.
+    ``config`` names a parameter that itself holds parameters. ``streamed`` is None where ``stream=True`` decides.
+    ``details`` reads what is not tabular in a response; ``details_of_request`` the same in a request.
+    """
+
+    module: str
+    method: str
+    async_method: str
+    operation: str
+    parameters: Mapping[str, Attribute]
+    unrecorded: frozenset[str]
+    paths: Mapping[Attribute, str | tuple[str, ...]]
+    config: str | None = None
+    constants: Mapping[Attribute, Any] = field(default_factory=dict)
+    streamed: bool | None = None
+    fold: Callable[[], Fold] | None = None
+    input_messages: Callable[[Params], list[Message]] = _no_messages
+    system_instructions: Callable[[Params], list[Message]] = _no_messages
+    tool_definitions: Callable[[Params], list[dict[str, Any]] | None] = lambda _: None
+    output_messages: Callable[[Any], list[Message]] = _no_messages
+    details: Callable[[Any], Mapping[Attribute, Any]] = _nothing
+    details_of_request: Callable[[Params], Mapping[Attribute, Any]] = _nothing
+
+    def params(self, kwargs: Params) -> dict[str, Any]:
+        """The parameters that were given, those of ``config`` beside the others."""
+        params = {key: value for key, value in kwargs.items() if type(value).__name__ not in _ABSENT}
+        if self.config and (config := params.pop(self.config, None)) is not None:
+            if isinstance(config, dict):
+                fields: Iterable[tuple[str, Any]] = config.items()
+            else:
+                fields = ((name, getattr(config, name, None)) for name in getattr(config, "model_fields_set", ()))
+            params.update((key, value) for key, value in fields if given(value))
+        return params
+
+    @cached_property
+    def tree(self) -> tuple[_Node, ...]:
+        """The paths of a response, merged so that what they share is walked once."""
+        root: dict[str, Any] = {}
+        for attribute, paths in self.paths.items():
+            for path in (paths,) if isinstance(paths, str) else paths:
+                level = root
+                *steps, last = path.split(".")
+                for step in steps:
+                    level = level.setdefault(step, {})
+                level.setdefault(last, {}).setdefault("", []).append(attribute)
+        return _nodes(root)
+
+    def read(self, response: Any) -> dict[str, Any]:
+        """The attributes of a response, by name."""
+        values: dict[str, Any] = {}
+        _walk(response, self.tree, values)
+        for attribute, value in self.details(response).items():
+            values[attribute.name] = value
+        return values
+
+
+class _Node(NamedTuple):
+    key: str
+    gathered: bool
+    attributes: tuple[Attribute, ...]
+    children: tuple[_Node, ...]
+
+
+def _nodes(level: Mapping[str, Any]) -> tuple[_Node, ...]:
+    return tuple(
+        _Node(step.removesuffix("[]"), step.endswith("[]"), tuple(below.get("", ())), _nodes(below))
+        for step, below in level.items()
+        if step
+    )
+
+
+def _walk(thing: Any, nodes: tuple[_Node, ...], values: dict[str, Any]) -> None:
+    for key, gathered, attributes, children in nodes:
+        value = thing.get(key) if isinstance(thing, dict) else getattr(thing, key, None)
+        if value is None:
+            continue
+        for attribute in attributes:
+            _add(attribute, value, values)
+        if gathered:
+            for item in value:
+                _walk(item, children, values)
+        elif children:
+            _walk(value, children, values)
+
+
+def _add(attribute: Attribute, value: Any, values: dict[str, Any]) -> None:
+    """Sets a value; adds it where paths are summed, appends it where a list is gathered."""
+    name = attribute.name
+    if attribute.kind == "string[]":
+        values.setdefault(name, []).append(value)
+    elif attribute.kind == "int" and name in values:
+        values[name] += value
+    else:
+        values[name] = value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """An SDK: its import name, its endpoints, and who an instance of its resources talks to.
+
+    ``parsed`` gives what to read of what a method returned, where the SDK can wrap its answers.
+    """
+
+    name: str
+    package: str
+    endpoints: Sequence[Endpoint]
+    server: Callable[[Any], Server]
+    parsed: Callable[[Any], Any] = lambda response: response

@@ -1,0 +1,249 @@
+"""Streams: handed to the caller as the SDK's own type, folded as they pass, ended exactly once.
+
+A stream ends by exhaustion (``completed``), by an error of the SDK (``error``), by a cancelled task (``cancelled``),
+by ``close()`` or leaving its ``with`` (``closed_early``), or by being dropped (``abandoned``). The span is never
+current across a chunk, except while the SDK works on the first one, which is when a lazy SDK sends its request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import queue
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+import wrapt
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+
+from otel_llm import attributes as a
+from otel_llm.config import fault
+from otel_llm.invocation import Invocation
+from otel_llm.provider import Fold
+
+
+class Recording:
+    """What is known of a stream so far."""
+
+    __slots__ = ("call", "context", "first", "fold")
+
+    def __init__(self, call: Invocation, fold: Fold, context: Context) -> None:
+        self.call = call
+        self.fold = fold
+        self.context: Context | None = context
+        self.first = True
+
+    def add(self, chunk: Any) -> None:
+        """Takes a chunk in."""
+        try:
+            if self.first:
+                self.first = False
+                self.call.values[a.TIME_TO_FIRST_CHUNK.name] = time.perf_counter() - self.call.started
+            self.fold.add(chunk)
+        except Exception:
+            fault("folding a chunk")
+
+    def end(self, outcome: str, error: BaseException | None = None) -> None:
+        """Ends the call with what has come so far."""
+        try:
+            if not self.first:
+                self.call.response = self.fold.response()
+        except Exception:
+            fault("folding a stream")
+        self.call.end(error, outcome)
+
+    def failed(self, error: BaseException) -> None:
+        """Ends the call by an exception that came out of the SDK's stream."""
+        cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit | KeyboardInterrupt)
+        self.end("cancelled" if cancelled else "error", error)
+
+    def left(self, error: BaseException | None) -> None:
+        """Ends the call by the end of the caller's ``with``."""
+        if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+            self.end("cancelled", error)
+        else:
+            self.end("closed_early")
+
+
+class _Stream(wrapt.BaseObjectProxy[Any]):
+    """What both kinds of stream share: the SDK's object, seen through, and its end when it is dropped."""
+
+    def __init__(self, stream: Any, recording: Recording) -> None:
+        super().__init__(stream)
+        self._self_recording = recording
+
+    @property
+    def response(self) -> Any:
+        """The HTTP response, whose ``close`` also ends the call: the SDK's helpers close that and not the stream."""
+        return _Response(self.__wrapped__.response, self._self_recording)
+
+    def __del__(self) -> None:
+        _dropped(self._self_recording)
+
+
+class SyncStream(_Stream):
+    """A stream that is read with ``for``."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        recording: Recording = self._self_recording
+        token = None
+        if recording.context is not None:
+            token = otel_context.attach(recording.context)
+            recording.context = None
+        try:
+            chunk = self.__wrapped__.__next__()
+        except StopIteration:
+            recording.end("completed")
+            raise
+        except BaseException as error:
+            recording.failed(error)
+            raise
+        finally:
+            if token is not None:
+                otel_context.detach(token)
+        recording.add(chunk)
+        return chunk
+
+    def __enter__(self) -> Self:
+        self.__wrapped__.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        try:
+            return self.__wrapped__.__exit__(kind, error, trace)
+        finally:
+            self._self_recording.left(error)
+
+    def close(self) -> Any:
+        """Closes the SDK's stream."""
+        try:
+            return self.__wrapped__.close()
+        finally:
+            self._self_recording.end("closed_early")
+
+
+class AsyncStream(_Stream):
+    """A stream that is read with ``async for``."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        recording: Recording = self._self_recording
+        token = None
+        if recording.context is not None:
+            token = otel_context.attach(recording.context)
+            recording.context = None
+        try:
+            chunk = await self.__wrapped__.__anext__()
+        except StopAsyncIteration:
+            recording.end("completed")
+            raise
+        except BaseException as error:
+            if isinstance(error, GeneratorExit):
+                token = None  # torn down from another context: what was attached there is gone with it
+            recording.failed(error)
+            raise
+        finally:
+            if token is not None:
+                otel_context.detach(token)
+        recording.add(chunk)
+        return chunk
+
+    async def __aenter__(self) -> Self:
+        await self.__wrapped__.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Any:
+        try:
+            return await self.__wrapped__.__aexit__(kind, error, trace)
+        finally:
+            self._self_recording.left(error)
+
+    async def close(self) -> Any:
+        """Closes the SDK's stream."""
+        try:
+            return await self.__wrapped__.close()
+        finally:
+            self._self_recording.end("closed_early")
+
+    async def aclose(self) -> Any:
+        """Closes the SDK's stream."""
+        try:
+            return await self.__wrapped__.aclose()
+        finally:
+            self._self_recording.end("closed_early")
+
+
+class _Response(wrapt.BaseObjectProxy[Any]):
+    """The HTTP response below a stream; closing it ends the call."""
+
+    def __init__(self, response: Any, recording: Recording) -> None:
+        super().__init__(response)
+        self._self_recording = recording
+
+    def close(self) -> Any:
+        """Closes the response."""
+        try:
+            return self.__wrapped__.close()
+        finally:
+            self._self_recording.end("closed_early")
+
+    async def aclose(self) -> Any:
+        """Closes the response."""
+        try:
+            return await self.__wrapped__.aclose()
+        finally:
+            self._self_recording.end("closed_early")
+
+
+# Dropped streams -------------------------------------------------------------------------------------------------
+#
+# ``__del__`` may run inside any lock of this thread, the span processor's among them, so nothing is ended there: the
+# recording goes to a thread through a queue that is safe to use in a finalizer (``queue.SimpleQueue``).
+
+_queue: queue.SimpleQueue[Recording | threading.Event] = queue.SimpleQueue()
+_thread_of: list[int] = []
+
+
+def _dropped(recording: Recording) -> None:
+    if not recording.call.ended:
+        _queue.put(recording)
+
+
+def watch() -> None:
+    """Starts the thread that ends dropped streams, once for each process."""
+    if _thread_of != [os.getpid()]:
+        _thread_of[:] = [os.getpid()]
+        threading.Thread(target=_end_dropped, name="otel_llm-dropped-streams", daemon=True).start()
+
+
+def _end_dropped() -> None:
+    while True:
+        item = _queue.get()
+        if isinstance(item, threading.Event):
+            item.set()
+        else:
+            item.end("abandoned")
+
+
+def settle(timeout: float = 5.0) -> None:
+    """Waits, ``timeout`` seconds at most, until every stream dropped so far has been ended."""
+    if _thread_of == [os.getpid()]:
+        done = threading.Event()
+        _queue.put(done)
+        done.wait(timeout)
+
+
+atexit.register(settle)
