@@ -6,6 +6,7 @@ a size and a type stand for them.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -45,8 +46,8 @@ def tool_response_part(response: Any, id: str | None = None) -> Part:
 
 
 def blob_part(data: bytes | str | None, mime_type: str | None) -> Part:
-    """A binary part: its digest and size in place of the bytes."""
-    raw = data.encode() if isinstance(data, str) else (data or b"")
+    """A binary part: its digest and size in place of the bytes. ``data`` as text is base64."""
+    raw = _decoded(data) if isinstance(data, str) else (data or b"")
     modality = (mime_type or "").partition("/")[0]
     return {
         "type": "blob",
@@ -55,6 +56,13 @@ def blob_part(data: bytes | str | None, mime_type: str | None) -> Part:
         "sha256": hashlib.sha256(raw).hexdigest(),
         "size": len(raw),
     }
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return text.encode("utf-8", "replace")
 
 
 def uri_part(uri: str, modality: str, mime_type: str | None = None) -> Part:

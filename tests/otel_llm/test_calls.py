@@ -97,10 +97,12 @@ CASES = [
         "responses.create stream", "openai", attrgetter("responses.create"), RESPONSE | {"stream": True}, "iterate",
     ),
     Case(
-        "responses.parse", "openai", attrgetter("responses.parse"), RESPONSE | {"text_format": Topic}, "plain", JSON_REPLY,
+        "responses.parse", "openai", attrgetter("responses.parse"), RESPONSE | {"text_format": Topic}, "plain",
+        JSON_REPLY,
     ),
     Case(
-        "responses.stream", "openai", attrgetter("responses.stream"), RESPONSE | {"text_format": Topic}, "manage", JSON_REPLY,
+        "responses.stream", "openai", attrgetter("responses.stream"), RESPONSE | {"text_format": Topic}, "manage",
+        JSON_REPLY,
     ),
     Case(
         "embeddings.create", "openai", attrgetter("embeddings.create"),

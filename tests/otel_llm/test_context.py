@@ -1,0 +1,80 @@
+"""What the application says of its calls."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import otel_llm
+from otel_llm.context import context, current
+from tests.conftest import Spans
+
+CHAT: dict[str, Any] = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def test_every_key_lands_on_the_span(instrumented: Spans, openai_client: Any) -> None:
+    """All that can be said, by its standard name."""
+    with otel_llm.context(
+        user_id="u", session_id="s", conversation_id="c", tenant_id="t", task_id="k", request_id="r",
+        call_type="rag_query", tags=["a", "b"], metadata={"page": 7},
+    ):  # fmt: skip
+        openai_client.chat.completions.create(**CHAT)
+    said = instrumented.attributes()
+    assert {name: said[name] for name in said if name.startswith(("user", "session", "otel_llm.metadata"))} == {
+        "user.id": "u", "session.id": "s", "otel_llm.metadata.page": "7",
+    }  # fmt: skip
+    assert said["gen_ai.conversation.id"] == "c"
+    assert said["otel_llm.tenant.id"] == "t"
+    assert said["otel_llm.task.id"] == "k"
+    assert said["otel_llm.request.id"] == "r"
+    assert said["otel_llm.call.type"] == "rag_query"
+    assert said["otel_llm.tags"] == ("a", "b")
+
+
+def test_inner_values_win_and_tags_add_up() -> None:
+    """Nesting, and the way out of it."""
+    with context(user_id="outer", session_id="kept", tags=["one"]):
+        with context(user_id="inner", tags="two"):
+            assert current() == {"user.id": "inner", "session.id": "kept", "otel_llm.tags": ["one", "two"]}
+        assert current() == {"user.id": "outer", "session.id": "kept", "otel_llm.tags": ["one"]}
+    assert current() == {}
+
+
+def test_an_unknown_call_type_is_other() -> None:
+    """The kinds of call are a closed list."""
+    with context(call_type="poetry"):
+        assert current() == {"otel_llm.call.type": "other"}
+
+
+def test_as_a_decorator_of_functions_and_coroutines() -> None:
+    """A decorated function runs in its context, however many at once."""
+
+    @context(user_id="plain")
+    def plain() -> dict[str, Any]:
+        return current()
+
+    @context(user_id="coroutine")
+    async def coroutine() -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return current()
+
+    async def both() -> list[dict[str, Any]]:
+        return await asyncio.gather(coroutine(), coroutine())
+
+    assert plain() == {"user.id": "plain"}
+    assert asyncio.run(both()) == [{"user.id": "coroutine"}] * 2
+    assert current() == {}
+
+
+def test_async_with_and_errors() -> None:
+    """The way out by an exception too."""
+
+    async def fail() -> None:
+        async with context(user_id="u"):
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        asyncio.run(fail())
+    assert current() == {}
