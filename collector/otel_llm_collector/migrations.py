@@ -29,6 +29,10 @@ CREATE TABLE IF NOT EXISTS otel_llm_migrations
 ENGINE = MergeTree
 ORDER BY version
 """
+_APPLIED = """
+INSERT INTO otel_llm_migrations (version, name, checksum)
+SELECT {version:UInt32}, {name:String}, {checksum:String}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,8 @@ def migrate(store: Store, folder: Path | None = None) -> list[str]:
             for statement in migration.statements():
                 store.command(statement)
             store.command(
-                "INSERT INTO otel_llm_migrations (version, name, checksum) VALUES "
-                f"({migration.version}, '{migration.name}', '{migration.checksum}')"
+                _APPLIED,
+                {"version": migration.version, "name": migration.name, "checksum": migration.checksum},
             )
             llm_calls.sync(store)
             done.append(migration.name)

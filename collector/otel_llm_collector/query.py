@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*):[^{}]+\}", re.ASCII)
 _FORMAT = re.compile(r"(.*) FORMAT (\w+)", re.DOTALL)
 
+_TREE_OF = ("EXPLAIN AST SELECT * FROM (", ")")
+
 
 class _Text:
     """A parameter's value as ClickHouse reads it, passed on as it is."""
@@ -38,7 +40,7 @@ class Query:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         # `readonly` comes last: after it nothing can be set.
-        self._limits = {
+        self._limits: dict[str, str | int] = {
             "max_execution_time": settings.query_seconds,
             "max_result_rows": settings.query_rows,
             "result_overflow_mode": "throw",
@@ -58,7 +60,7 @@ class Query:
         Raises ``QueryRefused`` for what may not be asked and ``StoreError`` for what ClickHouse refuses.
         """
         client = self._client()
-        # ClickHouse's own form of the text: one statement, no comments, nothing that we could read otherwise than it does.
+        # The text as ClickHouse itself would write it: one statement, no comments, nothing to be read in two ways.
         statement = self._raw(
             client, "SELECT formatQuerySingleLine({sql:String})", {"sql": _escaped(sql)}, "RawBLOB"
         ).decode(errors="replace")
@@ -69,7 +71,7 @@ class Query:
             if not statement.startswith(("SELECT ", "WITH ", "(")):
                 raise QueryRefused("This endpoint answers SELECT, DESCRIBE, SHOW TABLES and EXISTS only.")
             # Inside a subquery INTO OUTFILE is a syntax error.
-            tree = self._raw(client, f"EXPLAIN AST SELECT * FROM ({statement})", parameters, "TabSeparated")
+            tree = self._raw(client, statement.join(_TREE_OF), parameters, "TabSeparated")
             guard.check(tree.decode(errors="replace"))
         return self._raw(client, statement, parameters, format), format
 

@@ -34,7 +34,7 @@ class Running:
 
     @classmethod
     def find(cls, data: Path) -> Running | None:
-        """The collector of a data folder, or ``None`` when none runs: the file may outlive a process that was killed."""
+        """The collector of a data folder, or ``None`` when none runs: the file outlives a process that was killed."""
         try:
             found = cls(**json.loads((data / _FILE).read_text(encoding="utf-8")))
             os.kill(found.pid, 0)

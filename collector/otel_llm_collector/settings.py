@@ -8,6 +8,8 @@ from pathlib import Path
 from otel_llm.errors import ConfigError
 
 MIB = 1 << 20
+DRAIN_S = 5.0
+"""Seconds that requests under way have to end when the collector stops."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Which SQL may be asked: an allow-list over ClickHouse's own syntax tree.
 
 ``readonly`` alone is not enough on an embedded engine: it lets ``SELECT file('/etc/passwd')``, ``INTO OUTFILE`` and
-``KILL QUERY`` through. The tree comes from ``EXPLAIN AST``, which runs nothing. Refused is what is not known here: kinds
-of node, functions (also where a bare name could be taken for one, as in ``arrayMap(file, [...])``), table functions
-and tables of other databases.
+``KILL QUERY`` through. The tree comes from ``EXPLAIN AST``, which runs nothing. Refused is what is not known here:
+kinds of node, functions (also where a bare name could be taken for one, as in ``arrayMap(file, [...])``), table
+functions and tables of other databases.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from typing import Any
 
 from .errors import QueryRefused
 
-_NODES = frozenset(
-    """
+_KINDS = """
     SelectWithUnionQuery SelectIntersectExceptQuery SelectQuery ExpressionList Function Identifier Literal Asterisk
     QualifiedAsterisk ColumnsRegexpMatcher QualifiedColumnsRegexpMatcher ColumnsListMatcher QualifiedColumnsListMatcher
     ColumnsTransformerList ColumnsExceptTransformer ColumnsReplaceTransformer ColumnsReplaceTransformer::Replacement
     TablesInSelectQuery TablesInSelectQueryElement TableExpression TableIdentifier TableJoin ArrayJoin Subquery
     WithElement OrderByElement StorageOrderByElement InterpolateElement WindowDefinition WindowListElement SampleRatio
-    """.split()
-)
+"""
+_NODES = frozenset(_KINDS.split())
 _TABLE_FUNCTIONS = frozenset(
     {"numbers", "zeros", "values", "SQLStandardValues", "generateSeries", "generate_series", "null"}
 )

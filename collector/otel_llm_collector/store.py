@@ -80,7 +80,7 @@ class Store:
                 interface="chdb",
                 path=str(self.path),
                 settings=settings,
-                chdb_options={"tmp_path": f"{self.path}/tmp/"},
+                chdb_options={"tmp_path": str(self.path / "tmp") + "/"},
             )
         where: dict[str, Any] = {
             "host": self.host,
@@ -108,10 +108,10 @@ class Store:
             client = self._local.client = self.connect()
         return client
 
-    def command(self, sql: str) -> None:
-        """Run a statement that answers nothing."""
+    def command(self, sql: str, parameters: Mapping[str, str | int] | None = None) -> None:
+        """Run a statement that answers nothing; ``parameters`` fill ``{name:Type}`` in it."""
         with self.translated():
-            self.client.command(sql)
+            self.client.command(sql, parameters=dict(parameters) if parameters else None)
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a question, a dictionary each."""

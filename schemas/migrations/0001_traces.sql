@@ -1,5 +1,7 @@
 -- Spans as the OpenTelemetry Collector's ClickHouse exporter lays them out, so that it can write these tables and
 -- Grafana's plugin and HyperDX can read them. Columns of ours would be appended, with a DEFAULT.
+-- The deduplication window makes an insert that is repeated after a crash count once; fsync makes it outlive a power
+-- loss, because the collector's log is removed once its contents are here.
 
 CREATE TABLE IF NOT EXISTS otel_traces
 (
@@ -47,7 +49,8 @@ ENGINE = MergeTree
 PARTITION BY toDate(Timestamp)
 PRIMARY KEY (ServiceName, SpanName, toDateTime(Timestamp))
 ORDER BY (ServiceName, SpanName, toDateTime(Timestamp), Timestamp)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
+         fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- When each trace began and ended, so that one trace is found without reading every partition.
 CREATE TABLE IF NOT EXISTS otel_traces_trace_id_ts
@@ -59,7 +62,8 @@ CREATE TABLE IF NOT EXISTS otel_traces_trace_id_ts
 ENGINE = AggregatingMergeTree
 PARTITION BY toStartOfWeek(Start)
 ORDER BY TraceId
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
+         fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otel_traces_trace_id_ts_mv TO otel_traces_trace_id_ts AS
 SELECT

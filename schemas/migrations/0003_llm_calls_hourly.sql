@@ -24,7 +24,8 @@ ENGINE = SummingMergeTree((calls, errors, blocked, unpriced, input_tokens, outpu
                            cost_total, duration_s))
 PARTITION BY toYYYYMM(hour)
 ORDER BY (tenant_id, hour, service_name, provider, request_model, prompt_name, prompt_version, call_type)
-SETTINGS index_granularity = 8192, non_replicated_deduplication_window = 10000;
+SETTINGS index_granularity = 8192, non_replicated_deduplication_window = 10000,
+         fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS llm_calls_hourly_mv TO llm_calls_hourly AS
 SELECT

@@ -1,0 +1,69 @@
+"""``otel-llm up``: run a collector."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import DATA, Data
+
+if TYPE_CHECKING:
+    from otel_llm_collector.running import Running
+
+Store = Annotated[
+    str | None,
+    typer.Option(
+        envvar="OTEL_LLM_STORE",
+        help="clickhouse://user:password@host:8123/database, or chdb:///path; by default embedded, in the data folder.",
+        show_envvar=True,
+    ),
+]
+
+
+def up(
+    data: Data = DATA,
+    store: Store = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="OTLP/gRPC; 0 takes any free port.")] = 4317,
+    http_port: Annotated[int, typer.Option(min=0, max=65535, help="OTLP/HTTP.")] = 4318,
+    api_port: Annotated[int, typer.Option(min=0, max=65535, help="Status and read-only SQL.")] = 4319,
+) -> None:
+    """Collect spans into ClickHouse until stopped; what was accepted is stored before it ends."""
+    from otel_llm_collector import app
+    from otel_llm_collector.settings import Settings
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    settings = Settings(data=data, store=store, host=host, grpc_port=grpc_port, http_port=http_port, api_port=api_port)
+    app.run(settings, lambda running: _announce(running, settings.data.as_posix(), host))
+    typer.echo("Everything accepted is stored.")
+
+
+def _announce(running: Running, data: str, host: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_row("OTLP/gRPC", running.grpc)
+    table.add_row("OTLP/HTTP", running.http)
+    table.add_row("API, SQL", running.api)
+    table.add_row("Store", running.store)
+    folder = "" if data == DATA.as_posix() else f" --data {data}"
+    table.add_row("Look", f"otel-llm calls{folder}, or any SQL: otel-llm sql{folder} 'SHOW TABLES'")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]otel-llm {running.version}[/bold] collects (pid {running.pid}); Ctrl-C stops it.")
+    console.print(table)
+    if not _loopback(host):
+        console.print(
+            f"[yellow]Anyone who reaches {host} can send spans and read them: there are no keys yet.[/yellow]"
+        )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,1 @@
+"""The two doors of OTLP: gRPC and HTTP, which share one intake."""
