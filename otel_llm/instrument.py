@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import importlib.util
 import logging
 import sys
 import threading
@@ -45,11 +46,12 @@ OTHERS = (
 
 @dataclass
 class Instrumentation:
-    """What is instrumented: ``patched`` and ``missing`` methods by name, and ``waiting`` SDKs not imported yet."""
+    """What is instrumented: methods ``patched`` and ``missing``, SDKs ``waiting`` to be imported and ``absent``."""
 
     patched: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -114,7 +116,10 @@ def instrument(
             patch.scope = _in_force(patch.provider)
         for name in sorted(names):
             _hook(known[name])
-        _say_others(names)
+        if names and (providers is not None or len(_state.report.absent) == len(known)):
+            for name in names.intersection(_state.report.absent):
+                logger.warning("%s is not installed, none of its calls can be recorded.", known[name].distribution)
+        _say_others()
         return _state.report
 
 
@@ -143,8 +148,18 @@ def _hook(provider: Provider) -> None:
         elif module not in _state.hooked:
             wrapt.register_post_import_hook(functools.partial(_patch, provider), module)
             _state.hooked.add(module)
-    if provider.package not in sys.modules and provider.name not in _state.report.waiting:
-        _state.report.waiting.append(provider.name)
+    if provider.package not in sys.modules or sys.modules[provider.package] is None:
+        found = _state.report.waiting if installed(provider) else _state.report.absent
+        if provider.name not in found:
+            found.append(provider.name)
+
+
+def installed(provider: Provider) -> bool:
+    """Whether an SDK can be imported, without importing it."""
+    try:
+        return importlib.util.find_spec(provider.package) is not None
+    except (ImportError, ValueError):  # a parent package that is not there, or an import that is forbidden
+        return False
 
 
 def _patch(provider: Provider, module: ModuleType) -> None:
@@ -202,7 +217,7 @@ def others() -> list[str]:
     return found
 
 
-def _say_others(names: frozenset[str]) -> None:
+def _say_others() -> None:
     for distribution in others():
         if distribution not in _others_said:
             _others_said.add(distribution)

@@ -158,13 +158,14 @@ def _add(attribute: Attribute, value: Any, values: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
-    """An SDK: its import name, its endpoints, and who an instance of its resources talks to.
+    """An SDK: its names for import and on the package index, its endpoints, and who its clients talk to.
 
     ``parsed`` gives what to read of what a method returned, where the SDK can wrap its answers.
     """
 
     name: str
     package: str
+    distribution: str
     endpoints: Sequence[Endpoint]
     server: Callable[[Any], Server]
     parsed: Callable[[Any], Any] = lambda response: response

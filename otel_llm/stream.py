@@ -223,8 +223,11 @@ def _dropped(recording: Recording) -> None:
 
 
 def watch() -> None:
-    """Starts the thread that ends dropped streams, once for each process."""
+    """Starts the thread that ends dropped streams, once for each process; a fork begins with a queue of its own."""
+    global _queue
     if _thread_of != [os.getpid()]:
+        if _thread_of:
+            _queue = queue.SimpleQueue()
         _thread_of[:] = [os.getpid()]
         threading.Thread(target=_end_dropped, name="otel_llm-dropped-streams", daemon=True).start()
 

@@ -144,6 +144,7 @@ _CONTENT: dict[str, Any] = {
 GOOGLE_GENAI = Provider(
     name="google_genai",
     package="google.genai",
+    distribution="google-genai",
     server=_server,
     endpoints=(
         Endpoint(

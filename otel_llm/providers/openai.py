@@ -189,6 +189,7 @@ _RESPONSES: dict[str, Any] = {
 OPENAI = Provider(
     name="openai",
     package="openai",
+    distribution="openai",
     server=_server,
     parsed=_parsed,
     endpoints=(

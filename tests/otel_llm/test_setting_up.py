@@ -77,7 +77,7 @@ def test_an_sdk_that_is_not_installed_is_no_matter(tmp_path: Path) -> None:
         import sys
         sys.modules["openai"] = None
         import otel_llm
-        otel_llm.instrument()
+        print(otel_llm.instrument().absent)
         try:
             import openai
         except ImportError as error:
@@ -86,7 +86,27 @@ def test_an_sdk_that_is_not_installed_is_no_matter(tmp_path: Path) -> None:
         tmp_path,
         OTEL_TRACES_EXPORTER="none",
     )
-    assert (found.stdout, found.stderr) == ("ModuleNotFoundError\n", "")
+    assert (found.stdout, found.stderr) == ("['openai']\nModuleNotFoundError\n", "")
+
+
+@pytest.mark.parametrize("asked", ["", "providers=['openai', 'google_genai']"])
+def test_without_any_sdk_that_was_asked_for_it_says_so(asked: str, tmp_path: Path) -> None:
+    """Nothing to record is worth a sentence."""
+    found = run(
+        f"""
+        import sys
+        sys.modules["openai"] = sys.modules["google.genai"] = None
+        import otel_llm
+        otel_llm.instrument({asked})
+        """,
+        tmp_path,
+        OTEL_TRACES_EXPORTER="none",
+    )
+    assert found.returncode == 0
+    assert sorted(found.stderr.splitlines()) == [
+        "google-genai is not installed, none of its calls can be recorded.",
+        "openai is not installed, none of its calls can be recorded.",
+    ]
 
 
 def test_a_collector_that_is_away_harms_nothing(tmp_path: Path) -> None:
