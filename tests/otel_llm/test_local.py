@@ -1,0 +1,63 @@
+"""``instrument(local=True)``: a collector found or started, for a script on a machine where nothing is set up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from otel_llm import local
+from otel_llm.errors import ConfigError
+from otel_llm.testing import ScriptedProvider
+from tests.otel_llm.test_setting_up import CALL, run
+
+#: The usual port is left alone, whatever listens there on the machine that tests.
+SCRIPT = (
+    "import otel_llm.local; otel_llm.local.DEFAULT = 'http://127.0.0.1:9'; otel_llm.instrument(local=True)\n" + CALL
+)
+
+
+def _gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_a_script_starts_a_collector_and_the_next_one_finds_it(tmp_path: Path) -> None:
+    """Two runs, one collector; both calls are in the store, and stay there when the collector has ended."""
+    with ScriptedProvider() as provider:
+        script = f"URL = {provider.openai_base_url!r}\n" + SCRIPT
+        first = run(script, tmp_path)
+        state = json.loads((tmp_path / ".otel-llm" / "collector.json").read_text())
+        try:
+            second = run(script, tmp_path)
+        finally:
+            os.kill(state["pid"], signal.SIGTERM)
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert f"Started a collector in the background (pid {state['pid']}) on .otel-llm." in first.stderr
+    assert "otel-llm calls" in first.stderr
+    assert second.stderr == ""
+    deadline = time.monotonic() + 30
+    while not _gone(state["pid"]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    asked = subprocess.run(
+        [sys.executable, "-m", "otel_llm_collector", "sql", "SELECT provider, request_model FROM llm_calls",
+         "--data", str(tmp_path / ".otel-llm"), "--format", "csv"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert asked.stdout.splitlines()[1:] == ['"openai","gpt-5-mini"'] * 2
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """A file where the folder should be."""
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(ConfigError, match=r"A collector cannot be started: .*folder is not writable"):
+        local._start(tmp_path / "taken" / "folder")
