@@ -1,0 +1,111 @@
+"""What the command prints: tables of calls and of prompts, and the tree of a trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from otel_llm_collector.cli import show
+
+CALL: dict[str, Any] = {
+    "start_time": "2026-11-20 10:00:01.123456789",
+    "service_name": "web",
+    "prompt_name": "rag_answer",
+    "prompt_version": "2",
+    "request_model": "gemini-flash-latest",
+    "response_model": "gemini-3.8-flash",
+    "provider": "gcp.gemini",
+    "input_tokens": 1234,
+    "output_tokens": 0,
+    "cost_total": 0.001851,
+    "duration_s": 0.2514,
+    "guardrail_outcome": "passed",
+    "status_code": "Unset",
+    "error_type": "",
+    "is_stream": True,
+    "trace_id": "ab" * 16,
+}
+
+
+def printed(what: Any, width: int = 200) -> str:
+    """As text, one line a row."""
+    console = Console(width=width, highlight=False)
+    with console.capture() as capture:
+        console.print(what)
+    return capture.get()
+
+
+def span(span_id: str, parent: str = "", **values: Any) -> dict[str, Any]:
+    base = {"span_id": span_id, "parent_span_id": parent, "span_name": f"POST /{span_id}", "service_name": "web"}
+    nothing = dict.fromkeys(("provider", "prompt_name", "error_type", "guardrail_outcome", "status_message"), "")
+    numbers = dict.fromkeys(("input_tokens", "output_tokens", "cost_total"))
+    defaults = {"trace_id": "ab" * 16, "duration_s": 0.5, "status_code": "Unset", "is_stream": False}
+    return {**base, **nothing, **numbers, **defaults, **values}
+
+
+def test_a_call_is_one_line_with_all_that_matters() -> None:
+    (line,) = (line for line in printed(show.calls_table([CALL])).splitlines() if "rag_answer" in line)
+    for part in ("11-20 10:00:01", "web", "rag_answer@2", "gemini-3.8-flash", "1,234", "$0.001851", "251 ms", "passed"):
+        assert part in line
+    assert "streamed" in line
+    assert "abababab" in line
+    assert " 0 " in line
+
+
+def test_what_is_not_known_is_not_shown_as_zero() -> None:
+    unknown = CALL | {"cost_total": None, "input_tokens": None, "prompt_name": "", "response_model": ""}
+    (line,) = (line for line in printed(show.calls_table([unknown])).splitlines() if "web" in line)
+    assert "unpriced" in line
+    assert "–" in line
+    assert "gemini-flash-latest" in line
+
+
+def test_a_failed_call_says_what_failed() -> None:
+    failed = CALL | {"status_code": "Error", "error_type": "ServerError"}
+    assert "ServerError" in printed(show.calls_table([failed]))
+
+
+def test_a_prompt_that_is_never_priced_says_so() -> None:
+    row = {
+        "prompt_name": "tone_check", "prompt_version": "1", "models": "desk-tone-7b", "calls": 2, "errors": 0,
+        "blocked": 1, "unpriced": 2, "input_tokens": 10, "output_tokens": 3, "cost_total": None, "p50_s": 0.02,
+        "p95_s": 1.5,
+    }  # fmt: skip
+    text = printed(show.prompts_table([row]))
+    for part in ("tone_check@1", "unpriced", "20 ms", "1.50 s"):
+        assert part in text
+    assert "$0.5" in printed(show.prompts_table([row | {"unpriced": 1, "cost_total": 0.5}]))
+
+
+def test_a_trace_is_a_tree_across_services() -> None:
+    call = span(
+        "call", "b", span_name="chat gpt-6-luna", service_name="retrieval", provider="openai", prompt_name="rewrite",
+        prompt_version="1", input_tokens=7, output_tokens=2, cost_total=0.25, guardrail_outcome="violated",
+    )  # fmt: skip
+    spans = [span("a"), span("b", "a", service_name="retrieval"), call]
+    lines = printed(show.trace_tree(spans)).splitlines()
+    assert "2 services · 3 spans · 1 model calls · $0.25" in lines[0]
+    depths = [line.index(service) for line, service in zip(lines[1:], ("web", "retrieval", "retrieval"), strict=True)]
+    assert depths == sorted(depths)
+    assert len(set(depths)) == 3
+    for part in ("rewrite@1", "7 → 2 tokens", "$0.25", "guardrails: violated"):
+        assert part in lines[3]
+
+
+def test_a_tree_shows_every_span_whatever_their_parents_are() -> None:
+    late = [
+        span("child", "root"),
+        span("root", "elsewhere"),
+        span("one", "two"),
+        span("two", "one"),
+        span("own", "own"),
+    ]
+    text = printed(show.trace_tree(late))
+    assert all(f"POST /{name}" in text for name in ("child", "root", "one", "two", "own"))
+    child, root = (next(line for line in text.splitlines() if name in line) for name in ("/child", "/root"))
+    assert child.index("web") > root.index("web")
+
+
+def test_an_error_is_told_in_its_place() -> None:
+    assert "overloaded" in printed(show.trace_tree([span("a", status_code="Error", status_message="overloaded")]))
