@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Mapping
@@ -66,7 +65,7 @@ class Query:
         ).decode(errors="replace")
         if clause := _FORMAT.fullmatch(statement):
             statement, format = clause[1], clause[2]
-        guard = self._rules(client)
+        guard = self._rules()
         if not guard.simple(statement):
             if not statement.startswith(("SELECT ", "WITH ", "(")):
                 raise QueryRefused("This endpoint answers SELECT, DESCRIBE, SHOW TABLES and EXISTS only.")
@@ -88,10 +87,9 @@ class Query:
             client = self._local.client = self._store.connect(self._limits)
         return client
 
-    def _rules(self, client: Client) -> Guard:
+    def _rules(self) -> Guard:
         if self._guard is None:
-            answer = self._raw(client, schemas.read("allowed_functions.sql"), None, "JSONEachRow")
-            self._guard = Guard(map(json.loads, answer.splitlines()), self._store.database)
+            self._guard = Guard(self._store.rows(schemas.read("allowed_functions.sql")), self._store.database)
         return self._guard
 
 

@@ -1,0 +1,35 @@
+"""One collector for all tests that do not need one of their own; each test uses a service name of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from otel_llm_collector import migrations
+from otel_llm_collector.store import Store
+from tests.support.collector import Handle, start_collector
+
+
+@pytest.fixture(scope="session")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
+    """A collector that runs, in a process of its own."""
+    handle = start_collector(tmp_path_factory.mktemp("collector"))
+    yield handle
+    assert handle.stop() == 0
+
+
+@pytest.fixture
+def service(request: pytest.FixtureRequest) -> str:
+    """A service name that no other test uses."""
+    return str(request.node.name)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An embedded store with all tables, in this process."""
+    store = Store(f"chdb://{tmp_path / 'store'}")
+    migrations.migrate(store)
+    yield store
+    store.close()

@@ -1,0 +1,127 @@
+"""Checking requests at the door, and rewriting values that ClickHouse does not take."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+
+from otel_llm_collector.errors import Malformed
+from otel_llm_collector.otlp import check, flatten
+from tests.support.otlp import body, request, span
+
+
+def test_a_good_request_passes_as_the_same_bytes() -> None:
+    """Nothing is serialised again."""
+    sent = body(span(), span())
+    checked = check(sent)
+    assert checked.body is sent
+    assert (checked.spans, checked.rejected, checked.reason) == (2, 0, "")
+
+
+def test_an_empty_request_is_a_request() -> None:
+    """No bytes, and envelopes without spans."""
+    assert check(b"").spans == 0
+    assert check(body()).spans == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"trace_id": b""},
+        {"trace_id": b"12345"},
+        {"trace_id": bytes(16)},
+        {"trace_id": b"x" * 17},
+        {"span_id": b""},
+        {"span_id": bytes(8)},
+        {"span_id": b"123456789"},
+    ],
+    ids=str,
+)
+def test_a_span_without_valid_ids_is_left_out(fields: dict[str, bytes]) -> None:
+    """Its siblings stay, and the answer says how many did not and why."""
+    good = [span({"n": 1}), span({"n": 2})]
+    checked = check(body(good[0], span(**fields), good[1]))
+    assert (checked.spans, checked.rejected) == (2, 1)
+    assert checked.reason.startswith("1 of 3 spans have no valid ids")
+    assert list(ExportTraceServiceRequest.FromString(checked.body).resource_spans[0].scope_spans[0].spans) == good
+
+
+def test_a_request_of_bad_spans_alone_is_refused() -> None:
+    """As OTLP logs sent as traces are: nothing in it can be stored."""
+    with pytest.raises(Malformed, match="2 of 2 spans have no valid ids"):
+        check(body(span(trace_id=b""), span(span_id=b"")))
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\xff\xff\xff", b"garbage", b"{}", body(span())[:-3]], ids=["bytes", "text", "json", "cut"]
+)
+def test_what_is_no_request_is_refused(sent: bytes) -> None:
+    """Truncated and foreign bodies, before they are anywhere near the store."""
+    with pytest.raises(Malformed, match="not an OTLP"):
+        check(sent)
+
+
+def test_nesting_without_end_is_refused() -> None:
+    """Depth is bounded by the parser, not by Python's stack."""
+    inner = b""
+    for _ in range(5000):  # AnyValue.array_value.values, over and over
+        inner = b"\x0a" + _varint(len(inner)) + inner
+        inner = b"\x2a" + _varint(len(inner)) + inner
+    attribute = b"\x0a\x01k\x12" + _varint(len(inner)) + inner
+    found = b"\x4a" + _varint(len(attribute)) + attribute
+    for _ in range(2):
+        found = b"\x12" + _varint(len(found)) + found
+    with pytest.raises(Malformed):
+        check(b"\x0a" + _varint(len(found)) + found)
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes((*out, number))
+
+
+def test_text_that_is_not_utf8_is_mended() -> None:
+    """Every kind of text field, at every depth; good text and bytes stay as they are."""
+    sent = request(
+        span({"key_QQ": "v_QQ", "list": ["QQ", {"in_QQ": "QQ"}], "raw": b"\xff\xfe", "fine": "grün"}, name="name_QQ"),
+        service="svc_QQ",
+    ).SerializeToString()
+    checked = check(sent.replace(b"QQ", b"\xff\xc3"))
+    message = ExportTraceServiceRequest.FromString(checked.body)
+    found = message.resource_spans[0].scope_spans[0].spans[0]
+    assert found.name == "name_��"
+    assert message.resource_spans[0].resource.attributes[0].value.string_value == "svc_��"
+    values = {pair.key: pair.value for pair in found.attributes}
+    assert values["key_��"].string_value == "v_��"
+    assert values["list"].array_value.values[0].string_value == "��"
+    assert values["list"].array_value.values[1].kvlist_value.values[0].key == "in_��"
+    assert values["raw"].bytes_value == b"\xff\xfe"
+    assert values["fine"].string_value == "grün"
+
+
+def test_nested_values_become_text() -> None:
+    """Only those that nest: what the view over otlp_traces_in reads by itself is left to it."""
+    sent = span(
+        {
+            "map": {"b": 1, "a": [True, None, 1.5, b"\x01"], "c": {"ü": "\n"}},
+            "deep": [[1], ["x"]],
+            "flat": [1, "x"],
+            "numbers": {"one": 1.0, "big": 1e21, "small": 1e-7, "inf": float("inf"), "nan": float("nan")},
+        }
+    )
+    sent.events.add(name="e").attributes.extend(span({"m": {"k": "v"}}).attributes)
+    sent.links.add().attributes.extend(span({"m": {}}).attributes)
+    data = TracesData.FromString(flatten(body(sent, resource={"process": {"id": 1}})))
+    found = data.resource_spans[0].scope_spans[0].spans[0]
+    values = {pair.key: pair.value for pair in found.attributes}
+    assert values["map"].string_value == '{"a":[true,null,1.5,"AQ=="],"b":1,"c":{"ü":"\\n"}}'
+    assert values["deep"].string_value == '[[1],["x"]]'
+    assert values["flat"].WhichOneof("value") == "array_value"
+    assert values["numbers"].string_value == '{"big":1e21,"inf":"+Inf","nan":"NaN","one":1,"small":1e-7}'
+    assert found.events[0].attributes[0].value.string_value == '{"k":"v"}'
+    assert found.links[0].attributes[0].value.string_value == "{}"
+    assert data.resource_spans[0].resource.attributes[1].value.string_value == '{"id":1}'

@@ -1,0 +1,331 @@
+"""What arrives over the sockets is in the tables, value by value."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from tests.support.collector import Handle, send
+from tests.support.otlp import START, attributes, body, span
+
+PROTOBUF = {"Content-Type": "application/x-protobuf"}
+
+
+def _store(collector: Handle, *spans: Span, service: str, **more: Any) -> None:
+    status, _, answer = send("POST", f"{collector.http}/v1/traces", body(*spans, service=service, **more), PROTOBUF)
+    assert (status, answer) == (200, b"")
+    collector.flush()
+
+
+def _spans(collector: Handle, service: str) -> list[dict[str, Any]]:
+    return collector.query(
+        "SELECT * FROM otel_traces WHERE ServiceName = {service:String} ORDER BY SpanName", service=service
+    )
+
+
+def _attributes(collector: Handle, service: str) -> dict[str, str]:
+    (row,) = _spans(collector, service)
+    found: dict[str, str] = row["SpanAttributes"]
+    return found
+
+
+def test_a_whole_span(collector: Handle, service: str) -> None:
+    """Every column of otel_traces."""
+    sent = span(
+        {"text": "hello"},
+        trace_id=bytes(range(16)),
+        span_id=bytes(range(8)),
+        parent_span_id=b"\xff" * 8,
+        trace_state="a=b",
+        name="GET /",
+        kind=Span.SPAN_KIND_SERVER,
+        start_time_unix_nano=START + 5,
+        end_time_unix_nano=START + 1_500_000_005,
+        status=Status(code=Status.STATUS_CODE_ERROR, message="broken"),
+    )
+    sent.events.add(time_unix_nano=START + 7, name="exception").attributes.extend(attributes({"e": 0}))
+    sent.links.add(trace_id=b"\x01" * 16, span_id=b"\x02" * 8, trace_state="l").attributes.extend(
+        attributes({"l": False})
+    )
+    _store(collector, sent, service=service, resource={"host": "h"})
+    (row,) = _spans(collector, service)
+    assert row == {
+        "Timestamp": "2026-09-21 14:13:20.000000005",
+        "TraceId": "000102030405060708090a0b0c0d0e0f",
+        "SpanId": "0001020304050607",
+        "ParentSpanId": "ffffffffffffffff",
+        "TraceState": "a=b",
+        "SpanName": "GET /",
+        "SpanKind": "Server",
+        "ServiceName": service,
+        "ResourceAttributes": {"service.name": service, "host": "h"},
+        "ScopeName": "scope",
+        "ScopeVersion": "1.2",
+        "SpanAttributes": {"text": "hello"},
+        "Duration": 1_500_000_000,
+        "StatusCode": "Error",
+        "StatusMessage": "broken",
+        "Events.Timestamp": ["2026-09-21 14:13:20.000000007"],
+        "Events.Name": ["exception"],
+        "Events.Attributes": [{"e": "0"}],
+        "Links.TraceId": ["01" * 16],
+        "Links.SpanId": ["02" * 8],
+        "Links.TraceState": ["l"],
+        "Links.Attributes": [{"l": "false"}],
+    }
+    (bounds,) = collector.query(
+        "SELECT toString(min(Start)) AS s, toString(max(End)) AS e FROM otel_traces_trace_id_ts "
+        "WHERE TraceId = {trace:String}",
+        trace=row["TraceId"],
+    )
+    assert bounds == {"s": "2026-09-21 14:13:20", "e": "2026-09-21 14:13:20"}
+
+
+def test_values_of_every_kind(collector: Handle, service: str) -> None:
+    """0, false and '' are values; arrays are JSON; bytes are base64."""
+    _store(
+        collector,
+        span(
+            {
+                "zero": 0, "false": False, "empty": "", "true": True, "int": -(2**63), "double": 1.5, "whole": 2.0,
+                "nan": float("nan"), "inf": float("inf"), "-inf": float("-inf"), "nothing": None, "bytes": b"\x01\x02",
+                "texts": ["a/b", 'q"\n', ""], "mixed": [0, False, 1.5, b"\x01", None], "none": [], "ünï": "cödé \0",
+            }
+        ),
+        service=service,
+    )  # fmt: skip
+    assert _attributes(collector, service) == {
+        "zero": "0", "false": "false", "empty": "", "true": "true", "int": "-9223372036854775808", "double": "1.5",
+        "whole": "2", "nan": "NaN", "inf": "+Inf", "-inf": "-Inf", "nothing": "", "bytes": "AQI=",
+        "texts": '["a/b","q\\"\\n",""]', "mixed": '[0,false,1.5,"AQ==",null]', "none": "[]", "ünï": "cödé \0",
+    }  # fmt: skip
+
+
+def test_nested_values_are_stored_as_json_and_only_once(collector: Handle, service: str) -> None:
+    """The batch that holds them is rewritten; its other spans are unharmed."""
+    before = collector.status()["rewritten_segments"]
+    plain = [span({"n": n}, name=f"a{n}") for n in range(20)]
+    deep: Any = {"leaf": 1}
+    for _ in range(10):
+        deep = {"in": [deep]}
+    _store(collector, *plain, span({"deep": deep, "pairs": {"b": 0, "a": ""}, "n": 20}, name="z"), service=service)
+    rows = _spans(collector, service)
+    assert [row["SpanAttributes"]["n"] for row in rows if row["SpanName"] != "z"] == [
+        str(n) for n in sorted(range(20), key=str)
+    ]
+    nested = rows[-1]["SpanAttributes"]
+    assert nested["pairs"] == '{"a":"","b":0}'
+    assert json.loads(nested["deep"]) == deep
+    assert collector.status()["rewritten_segments"] == before + 1
+
+
+def test_text_that_is_not_utf8_is_stored_mended(collector: Handle, service: str) -> None:
+    """One bad byte does not cost the request."""
+    sent = body(span({"text": "a_QQ_b"}), service=service).replace(b"QQ", b"\xc3\x28")
+    assert send("POST", f"{collector.http}/v1/traces", sent, PROTOBUF)[0] == 200
+    collector.flush()
+    assert _attributes(collector, service) == {"text": "a_�(_b"}
+
+
+def test_times_and_enums_out_of_range_are_stored(collector: Handle, service: str) -> None:
+    """Clamped, not refused: an end before its start, years that no column holds, kinds that nobody knows."""
+    far = 2**64 - 1
+    _store(
+        collector,
+        span(name="a", start_time_unix_nano=START, end_time_unix_nano=START - 5),
+        span(name="b", start_time_unix_nano=0, end_time_unix_nano=0),
+        span(name="c", start_time_unix_nano=far, end_time_unix_nano=far),
+        span(name="d", kind=77, status=Status(code=9)),
+        span(name="e", kind=-1, status=Status(code=-1)),
+        span(name="f", kind=0),
+        service=service,
+    )
+    rows = {row["SpanName"]: row for row in _spans(collector, service)}
+    assert rows["a"]["Duration"] == 0
+    assert rows["b"]["Timestamp"] == "1970-01-01 00:00:00.000000000"
+    assert rows["c"]["Timestamp"].startswith("2262-04-11")
+    assert [rows[name]["SpanKind"] for name in "def"] == ["", "", "Unspecified"]
+    assert [rows[name]["StatusCode"] for name in "def"] == ["", "", "Unset"]
+
+
+def test_clocks_that_are_all_wrong_do_not_stop_an_insert(collector: Handle, service: str) -> None:
+    """More days in one batch than ClickHouse takes partitions by default."""
+    day = 86_400_000_000_000
+    spans = [
+        span({"gen_ai.operation.name": "chat"}, start_time_unix_nano=START - n * 3 * day, end_time_unix_nano=START)
+        for n in range(150)
+    ]
+    _store(collector, *spans, service=service)
+    assert len(_spans(collector, service)) == 150
+    assert collector.query(
+        "SELECT sum(calls) AS n FROM llm_calls_hourly WHERE service_name = {s:String}", s=service
+    ) == [{"n": 150}]
+
+
+def test_a_key_that_comes_twice_keeps_both(collector: Handle, service: str) -> None:
+    """As the exporter does; reading by key gives the first."""
+    sent = span({"k": "first"})
+    sent.attributes.extend(attributes({"k": "second"}))
+    _store(collector, sent, service=service)
+    assert collector.query(
+        "SELECT mapValues(SpanAttributes) AS all, SpanAttributes['k'] AS one FROM otel_traces "
+        "WHERE ServiceName = {s:String}", s=service,
+    ) == [{"all": ["first", "second"], "one": "first"}]  # fmt: skip
+
+
+CALL = {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.request.model": "gpt-5",
+    "gen_ai.response.finish_reasons": ["stop", "length"],
+    "gen_ai.request.temperature": 0.0,
+    "gen_ai.request.seed": -7,
+    "gen_ai.request.stream": True,
+    "server.port": 443,
+    "gen_ai.usage.input_tokens": 100,
+    "gen_ai.usage.output_tokens": 0,
+    "gen_ai.usage.cache_read.input_tokens": 40,
+    "otel_llm.cost.total": 2.9999999999999997e-05,
+    "otel_llm.cost.status": "priced",
+    "gen_ai.prompt.name": "topics",
+    "gen_ai.prompt.version": "3",
+    "gen_ai.prompt.variable.topic": "cats",
+    "otel_llm.request.id": "r-1",
+    "otel_llm.request.top_logprobs": 3,
+    "otel_llm.metadata.team": "search",
+    "otel_llm.tags": ["a", "b"],
+    "otel_llm.guardrail.outcome": "blocked",
+    "otel_llm.guardrail.blocked": True,
+    "otel_llm.tenant.id": "acme",
+    "otel_llm.call.type": "chat",
+    "gen_ai.input.messages": "secret",
+}
+
+
+def test_a_call_has_its_columns(collector: Handle, service: str) -> None:
+    """Each with its type; what is absent is NULL or empty, never zero."""
+    _store(collector, span(CALL, name="chat gpt-5"), service=service, resource={"deployment.environment": "prod"})
+    (row,) = collector.query("SELECT * FROM llm_calls WHERE service_name = {s:String}", s=service)
+    expected = {
+        "operation": "chat", "provider": "openai", "request_model": "gpt-5", "response_model": "",
+        "finish_reasons": ["stop", "length"], "temperature": 0, "top_p": None, "seed": -7, "is_stream": True,
+        "server_port": 443, "input_tokens": 100, "output_tokens": 0, "cache_read_tokens": 40, "total_tokens": 100,
+        "reasoning_tokens": None, "cost_total": 0.00003, "cost_input": None, "cost_status": "priced",
+        "prompt_name": "topics", "prompt_version": "3", "prompt_variables": {"topic": "cats"}, "request_id": "r-1",
+        "request_params": {"top_logprobs": "3"}, "metadata": {"team": "search"}, "tags": ["a", "b"],
+        "guardrail_outcome": "blocked", "guardrail_blocked": True, "tenant_id": "acme", "call_type": "chat",
+        "was_successful": None, "stop_sequences": [], "environment": "prod", "service_name": service,
+        "span_name": "chat gpt-5", "duration_s": 1, "status_code": "Unset", "retry_count": 0, "cache_hit": False,
+        "start_time": "2026-09-21 14:13:20.000000000", "end_time": "2026-09-21 14:13:21.000000000",
+    }  # fmt: skip
+    assert {name: row[name] for name in expected} == expected
+    assert "secret" not in json.dumps(row)
+    assert row["attributes"]["gen_ai.request.seed"] == "-7"
+
+
+def test_a_call_of_another_instrumentation_is_read_by_its_names(collector: Handle, service: str) -> None:
+    """Older and other names, where the standard one is absent."""
+    _store(
+        collector,
+        span(
+            {
+                "gen_ai.system": "vertex_ai",
+                "gen_ai.usage.prompt_tokens": 5,
+                "llm.token_count.completion": 6,
+                "gen_ai.usage.cost": 0.25,
+                "gen_ai.response.finish_reasons": "stop",
+                "traceloop.prompt.key": "old",
+            }
+        ),
+        service=service,
+    )
+    (row,) = collector.query("SELECT * FROM llm_calls WHERE service_name = {s:String}", s=service)
+    expected = {
+        "provider": "vertex_ai", "operation": "", "input_tokens": 5, "output_tokens": 6, "cost_total": 0.25,
+        "finish_reasons": ["stop"], "prompt_name": "old",
+    }  # fmt: skip
+    assert {name: row[name] for name in expected} == expected
+
+
+def test_values_that_do_not_fit_are_absent(collector: Handle, service: str) -> None:
+    """A bad value costs its own column, not the insert."""
+    _store(
+        collector,
+        span({**CALL, "gen_ai.usage.input_tokens": "many", "gen_ai.usage.output_tokens": -1, "server.port": 70_000,
+              "otel_llm.cost.total": "free", "gen_ai.request.temperature": "hot", "otel_llm.tags": '["broken'}),
+        service=service,
+    )  # fmt: skip
+    (row,) = collector.query("SELECT * FROM llm_calls WHERE service_name = {s:String}", s=service)
+    names = ("input_tokens", "output_tokens", "server_port", "cost_total", "temperature", "tags", "total_tokens")
+    assert [row[name] for name in names] == [None, None, 0, None, None, [], 0]
+
+
+def test_spans_that_are_no_calls_stay_out_of_llm_calls(collector: Handle, service: str) -> None:
+    """They are in otel_traces all the same."""
+    _store(collector, span({"http.request.method": "GET"}), span(CALL), service=service)
+    assert len(_spans(collector, service)) == 2
+    assert collector.query("SELECT count() AS n FROM llm_calls WHERE service_name = {s:String}", s=service) == [
+        {"n": 1}
+    ]
+
+
+def test_the_roll_up_is_the_sum_of_the_calls(collector: Handle, service: str) -> None:
+    """Every measure, by every key, over several inserts."""
+    for batch in range(3):
+        spans = []
+        for n in range(40):
+            call = {
+                **CALL,
+                "gen_ai.request.model": f"m{n % 3}",
+                "gen_ai.prompt.version": str(n % 2),
+                "gen_ai.usage.input_tokens": n * 10 + batch + 1,
+                "otel_llm.guardrail.blocked": n % 5 == 0,
+                "otel_llm.cost.total": n / 1000,
+            }
+            if n % 7 == 0:
+                del call["otel_llm.cost.total"]
+            if n % 4 == 0:
+                call["error.type"] = "Timeout"
+            start = START + n * 600_000_000_000
+            status = Status(code=Status.STATUS_CODE_ERROR) if n % 6 == 0 else None
+            spans.append(span(call, start_time_unix_nano=start, end_time_unix_nano=start + n * 10**6, status=status))
+        _store(collector, *spans, service=service)
+    keys = "hour, tenant_id, service_name, provider, request_model, prompt_name, prompt_version, call_type"
+    raw = collector.query(
+        f"SELECT toStartOfHour(start_time) AS hour, {keys.partition(', ')[2]}, count() AS calls, "
+        "countIf(status_code = 'Error' OR error_type != '') AS errors, countIf(guardrail_blocked) AS blocked, "
+        "countIf(c.cost_total IS NULL) AS unpriced, sum(input_tokens) AS input_tokens, "
+        "sum(output_tokens) AS output_tokens, sum(cache_read_tokens) AS cache_read_tokens, "
+        "sum(ifNull(c.cost_total, 0)) AS cost_total, round(sum(duration_s), 6) AS duration_s "
+        f"FROM llm_calls AS c WHERE service_name = {{s:String}} GROUP BY {keys} ORDER BY {keys}",
+        s=service,
+    )
+    summed = collector.query(
+        f"SELECT {keys}, sum(calls) AS calls, sum(errors) AS errors, sum(blocked) AS blocked, "
+        "sum(unpriced) AS unpriced, sum(input_tokens) AS input_tokens, sum(output_tokens) AS output_tokens, "
+        "sum(cache_read_tokens) AS cache_read_tokens, sum(cost_total) AS cost_total, "
+        "round(sum(duration_s), 6) AS duration_s "
+        f"FROM llm_calls_hourly WHERE service_name = {{s:String}} GROUP BY {keys} ORDER BY {keys}",
+        s=service,
+    )
+    assert raw == summed
+    assert sum(row["calls"] for row in raw) == 120
+    assert sum(row["errors"] for row in raw) > 0
+    assert sum(row["unpriced"] for row in raw) == 18
+
+
+@pytest.mark.parametrize("count", [1, 70_000])
+def test_one_segment_of_any_size_is_stored_once(collector: Handle, service: str, count: int) -> None:
+    """One span; and more than ClickHouse puts into one block."""
+    trace = os.urandom(16)
+    _store(collector, *(span(CALL, trace_id=trace) for _ in range(count)), service=service)
+    assert collector.query(
+        "SELECT count() AS n, uniqExact(SpanId) AS u FROM otel_traces WHERE ServiceName = {s:String}", s=service
+    ) == [{"n": count, "u": count}]
+    assert collector.query(
+        "SELECT sum(calls) AS n FROM llm_calls_hourly WHERE service_name = {s:String}", s=service
+    ) == [{"n": count}]
