@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -72,6 +71,8 @@ def _interrupt() -> None:
 
 def _play(everything: Stage, said: Console) -> None:
     """Ask the questions, with a bar that shows how far it is."""
+    import asyncio
+
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from otel_llm_demo.dialogue import Turn, Visit
@@ -162,8 +163,8 @@ def _best_trace(traces: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _stay(everything: Stage, said: Console) -> None:
-    said.print("[bold]Everything stays up until Ctrl-C.[/]")
     try:
+        said.print("[bold]Everything stays up until Ctrl-C.[/]")
         while not (ended := everything.processes.ended()):
             time.sleep(0.5)
         said.print(f"[red]{', '.join(ended)} ended by itself.[/]")
