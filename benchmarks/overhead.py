@@ -3,8 +3,9 @@
     uv run python benchmarks/overhead.py [--quick] [--json]
 
 Both SDKs talk to a transport in this process, so no socket blurs the figures. Rounds of bare and instrumented calls
-alternate; a figure is the median over the rounds of the difference in this thread's CPU time for one call. Spans go
-to a BatchSpanProcessor whose exporter throws them away. "bare" against itself gives the noise.
+alternate; a figure is the median over the rounds of the difference in this thread's CPU time for one call. Both sides
+render the prompt, so linking it counts and rendering it does not. Spans go to a BatchSpanProcessor whose exporter
+throws them away. "bare" against itself gives the noise.
 """
 
 from __future__ import annotations
@@ -217,9 +218,9 @@ def measure(rounds: int) -> list[Figure]:
         (folder / "answer.yaml").write_text(json.dumps({"name": "answer", "versions": {"1": {"template": TEMPLATE}}}))
         setups = configurations(folder)
         setups["content"]()
-        prompt = otel_llm.prompt("answer").render(passage=PASSAGE, question="What burns?")
+        prompt = otel_llm.prompt("answer")
         for configuration, setup in setups.items():
-            for call, (function, count) in calls(lambda: prompt).items():
+            for call, (function, count) in calls(lambda: prompt.render(passage=PASSAGE, question="Why?")).items():
                 bare, added = pair(function, count, rounds, setup)
                 aim = AIMS.get((configuration, call))
                 met = None if aim is None else added <= aim

@@ -20,7 +20,7 @@ from otel_llm.provider import Endpoint, Provider
 from otel_llm.stream import AsyncStream, Recording, SyncStream, watch
 
 #: The keys by which OpenTelemetry says that nothing is to be recorded in a context.
-_SUPPRESS = tuple(
+_SUPPRESS = frozenset(
     key
     for key in (getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", None), "suppress_instrumentation")
     if key is not None
@@ -66,7 +66,7 @@ class Patch:
 def suppressed() -> bool:
     """Whether OpenTelemetry is told to record nothing here."""
     context = otel_context.get_current()
-    return any(context.get(key) for key in _SUPPRESS)
+    return bool(context) and not _SUPPRESS.isdisjoint(key for key, value in context.items() if value)
 
 
 def invoke(patch: Patch, scope: Scope, instance: Any, kwargs: dict[str, Any]) -> Flow:
@@ -79,43 +79,34 @@ def invoke(patch: Patch, scope: Scope, instance: Any, kwargs: dict[str, Any]) ->
     except Exception:
         fault("reading a request")
         return (yield)
+    if wanted:
+        try:
+            answer = call.before()
+        except OtelLLMError as refusal:
+            call.end(refusal)
+            raise
+        if answer is not None:
+            call.response = answer.response
+            call.end()
+            return answer.response
     context = trace.set_span_in_context(call.span)
-    if not wanted:
-        return (yield from _current(context))
+    token = otel_context.attach(context)
     try:
-        answer = call.before()
-    except OtelLLMError as refusal:
-        call.end(refusal)
-        raise
-    if answer is not None:
-        call.response = answer.response
-        call.end()
-        return answer.response
-    try:
-        response = yield from _current(context)
+        response = yield
     except BaseException as error:
+        if not isinstance(error, GeneratorExit):  # torn down from another context, where the token means nothing
+            otel_context.detach(token)
         call.end(error)
         raise
+    otel_context.detach(token)
+    if not wanted:
+        return response
     if call.streaming and (stream := _recorded(call, response, context)) is not None:
         return stream
     call.streaming = False
     call.response = patch.provider.parsed(response)
     call.end()
     call.gave(response)
-    return response
-
-
-def _current(context: Context) -> Flow:
-    """Yields with a context attached."""
-    token = otel_context.attach(context)
-    try:
-        response = yield
-    except GeneratorExit:  # torn down from another context, where the token means nothing
-        raise
-    except BaseException:
-        otel_context.detach(token)
-        raise
-    otel_context.detach(token)
     return response
 
 
@@ -134,32 +125,26 @@ def run(flow: Flow, function: Method, instance: Any, args: tuple[Any, ...], kwar
     """Drives a flow around a function."""
     try:
         next(flow)
-    except StopIteration as answered:
-        return answered.value
-    try:
-        response = function(instance, *args, **kwargs)
-    except BaseException as error:
-        flow.throw(error)
-        raise
-    return _send(flow, response)
+        try:
+            response = function(instance, *args, **kwargs)
+        except BaseException as error:
+            flow.throw(error)
+            raise
+        flow.send(response)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("a flow yields once")
 
 
 async def run_async(flow: Flow, function: Method, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Drives a flow around a coroutine function."""
     try:
         next(flow)
-    except StopIteration as answered:
-        return answered.value
-    try:
-        response = await function(instance, *args, **kwargs)
-    except BaseException as error:
-        flow.throw(error)
-        raise
-    return _send(flow, response)
-
-
-def _send(flow: Flow, response: Any) -> Any:
-    try:
+        try:
+            response = await function(instance, *args, **kwargs)
+        except BaseException as error:
+            flow.throw(error)
+            raise
         flow.send(response)
     except StopIteration as done:
         return done.value

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer
@@ -21,7 +22,7 @@ from otel_llm.context import current
 from otel_llm.errors import OtelLLMError
 from otel_llm.interceptor import Answer, Interceptor
 from otel_llm.messages import Message, messages_json, parts_json, texts, to_json
-from otel_llm.provider import Endpoint, Provider
+from otel_llm.provider import Endpoint, Provider, Sent
 
 _OPERATION, _PROVIDER, _REQUEST_MODEL = a.OPERATION.name, a.PROVIDER.name, a.REQUEST_MODEL.name
 _SERVER_ADDRESS, _SERVER_PORT = a.SERVER_ADDRESS.name, a.SERVER_PORT.name
@@ -64,39 +65,36 @@ class Scope:
 class Invocation:
     """A call. ``values`` are the span's attributes so far, by name; interceptors read and add to them."""
 
-    __slots__ = (
-        "_entered", "_input", "_once", "_output", "_params", "_system", "endpoint", "error", "outcome", "provider",
-        "recording", "response", "scope", "span", "start", "started", "streaming", "values",
-    )  # fmt: skip
+    error: BaseException | None = None
+    outcome: str | None = None
+    response: Any = None
+    _params: Mapping[str, Any] = MappingProxyType({})
+    _sent: Sent | None = None
+    _texts: list[str] | None = None
+    _output: list[Message] | None = None
 
     def __init__(
         self, scope: Scope, provider: Provider, endpoint: Endpoint, instance: Any, kwargs: Mapping[str, Any]
     ) -> None:
         self.scope = scope
         self.endpoint = endpoint
-        self.error: BaseException | None = None
-        self.outcome: str | None = None
-        self.response: Any = None
-        self._params: dict[str, Any] = {}
-        self._input: list[Message] | None = None
-        self._system: list[Message] | None = None
-        self._output: list[Message] | None = None
         self._once = threading.Lock()
         self._entered: list[Interceptor] = []
         server = provider.server(instance)
         self.provider = server.provider
         model = kwargs.get("model")
         self.start: dict[str, Any] = {_OPERATION: endpoint.operation, _PROVIDER: server.provider}
+        name = endpoint.operation
         if isinstance(model, str):
             self.start[_REQUEST_MODEL] = model
+            name = f"{name} {model}"
         if server.address:
             self.start[_SERVER_ADDRESS] = server.address
             if server.port:
                 self.start[_SERVER_PORT] = server.port
-        self.values: dict[str, Any] = self.start.copy()
-        name = f"{endpoint.operation} {model}" if isinstance(model, str) else endpoint.operation
         self.started = time.perf_counter()
-        self.span: Span = scope.tracer.start_span(name, kind=SpanKind.CLIENT, attributes=self.start)
+        self.span: Span = scope.tracer.start_span(name, None, SpanKind.CLIENT, self.start)
+        self.values: dict[str, Any] = self.start.copy()
         self.recording = self.span.is_recording()
         self.streaming = endpoint.streamed if endpoint.streamed is not None else kwargs.get("stream") is True
 
@@ -149,18 +147,21 @@ class Invocation:
             fault(f"the value of {attribute.name}")
 
     @property
-    def input_messages(self) -> list[Message]:
-        """What was sent, without the system instructions."""
-        if self._input is None:
-            self._input = self.endpoint.input_messages(self._params)
-        return self._input
+    def sent(self) -> Sent:
+        """What was sent: the system instructions, and the messages."""
+        if self._sent is None:
+            self._sent = self.endpoint.messages(self._params)
+        return self._sent
 
     @property
     def system_instructions(self) -> list[Message]:
-        """The system instructions."""
-        if self._system is None:
-            self._system = self.endpoint.system_instructions(self._params)
-        return self._system
+        """The system instructions that were sent."""
+        return self.sent.instructions
+
+    @property
+    def input_messages(self) -> list[Message]:
+        """The messages that were sent."""
+        return self.sent.messages
 
     @property
     def output_messages(self) -> list[Message]:
@@ -171,7 +172,10 @@ class Invocation:
 
     def input_texts(self) -> Sequence[str]:
         """Every text that is sent, system instructions first."""
-        return texts(self.system_instructions) + texts(self.input_messages)
+        if self._texts is None:
+            sent = self.sent
+            self._texts = texts(sent.instructions) + texts(sent.messages)
+        return self._texts
 
     def output_texts(self) -> Sequence[str]:
         """Every text that came back."""
@@ -239,9 +243,8 @@ class Invocation:
         if error is not None:
             values[a.ERROR_TYPE.name] = error_type(error)
             self.span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-        for name, value in values.items():
-            if isinstance(value, str) and not value.isascii():
-                values[name] = value.encode("utf-8", "replace").decode()
+        for name in [key for key, value in values.items() if type(value) is str and not value.isascii()]:
+            values[name] = values[name].encode("utf-8", "replace").decode()  # a lone surrogate would cost the batch
         if self.start.items() <= values.items():  # what the span has from its start need not be sent again
             values = dict(islice(values.items(), len(self.start), None))
         self.span.set_attributes(values)
@@ -249,11 +252,11 @@ class Invocation:
 
     def _record_content(self) -> None:
         values = self.values
-        if self.system_instructions:
-            parts = [part for item in self.system_instructions for part in item["parts"]]
-            values[a.SYSTEM_INSTRUCTIONS.name] = parts_json(parts)
-        if self.input_messages:
-            values[a.INPUT_MESSAGES.name] = messages_json(self.input_messages)
+        instructions, messages = self.sent
+        if instructions:
+            values[a.SYSTEM_INSTRUCTIONS.name] = parts_json([part for item in instructions for part in item["parts"]])
+        if messages:
+            values[a.INPUT_MESSAGES.name] = messages_json(messages)
         definitions = self.endpoint.tool_definitions(self._params)
         if definitions:
             values[a.TOOL_DEFINITIONS.name] = to_json(definitions)

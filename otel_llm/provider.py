@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 from otel_llm.attributes import Attribute
@@ -25,6 +26,13 @@ class Fold(Protocol):
 
     def add(self, chunk: Any, /) -> None: ...
     def response(self) -> Any: ...
+
+
+class Sent(NamedTuple):
+    """What a request says: the system instructions, and the messages but for these."""
+
+    instructions: list[Message]
+    messages: list[Message]
 
 
 class Server(NamedTuple):
@@ -76,8 +84,7 @@ class Endpoint:
     constants: Mapping[Attribute, Any] = field(default_factory=dict)
     streamed: bool | None = None
     fold: Callable[[], Fold] | None = None
-    input_messages: Callable[[Params], list[Message]] = _no_messages
-    system_instructions: Callable[[Params], list[Message]] = _no_messages
+    messages: Callable[[Params], Sent] = lambda _: Sent([], [])
     tool_definitions: Callable[[Params], list[dict[str, Any]] | None] = lambda _: None
     output_messages: Callable[[Any], list[Message]] = _no_messages
     details: Callable[[Any], Mapping[Attribute, Any]] = _nothing
@@ -95,7 +102,7 @@ class Endpoint:
         return params
 
     @cached_property
-    def tree(self) -> tuple[_Node, ...]:
+    def tree(self) -> _Level | None:
         """The paths of a response, merged so that what they share is walked once."""
         root: dict[str, Any] = {}
         for attribute, paths in self.paths.items():
@@ -105,44 +112,54 @@ class Endpoint:
                 for step in steps:
                     level = level.setdefault(step, {})
                 level.setdefault(last, {}).setdefault("", []).append(attribute)
-        return _nodes(root)
+        return _Level(root) if root else None
 
     def read(self, response: Any) -> dict[str, Any]:
         """The attributes of a response, by name."""
         values: dict[str, Any] = {}
-        _walk(response, self.tree, values)
+        if self.tree is not None:
+            self.tree.walk(response, values)
         for attribute, value in self.details(response).items():
             values[attribute.name] = value
         return values
 
 
-class _Node(NamedTuple):
-    key: str
-    gathered: bool
-    attributes: tuple[Attribute, ...]
-    children: tuple[_Node, ...]
+class _Level:
+    """What is read of an object: a field, the attributes it fills, and the level below it.
 
+    All fields of a level are taken at once, by a getter in C; where one is missing (an older SDK), one by one.
+    """
 
-def _nodes(level: Mapping[str, Any]) -> tuple[_Node, ...]:
-    return tuple(
-        _Node(step.removesuffix("[]"), step.endswith("[]"), tuple(below.get("", ())), _nodes(below))
-        for step, below in level.items()
-        if step
-    )
+    __slots__ = ("fields", "getter", "names")
 
+    def __init__(self, level: Mapping[str, Any]) -> None:
+        self.fields = tuple(
+            (step.endswith("[]"), tuple(below.get("", ())), _Level(below) if set(below) - {""} else None)
+            for step, below in level.items()
+            if step
+        )
+        self.names = tuple(step.removesuffix("[]") for step in level if step)
+        self.getter = attrgetter(*self.names) if len(self.names) > 1 else None
 
-def _walk(thing: Any, nodes: tuple[_Node, ...], values: dict[str, Any]) -> None:
-    for key, gathered, attributes, children in nodes:
-        value = thing.get(key) if isinstance(thing, dict) else getattr(thing, key, None)
-        if value is None:
-            continue
-        for attribute in attributes:
-            _add(attribute, value, values)
-        if gathered:
-            for item in value:
-                _walk(item, children, values)
-        elif children:
-            _walk(value, children, values)
+    def values(self, thing: Any) -> Iterable[Any]:
+        """The fields of an object or a mapping, in order, ``None`` where there is none."""
+        if self.getter is not None:
+            try:
+                return self.getter(thing)
+            except AttributeError:
+                pass
+        return [get(thing, name) for name in self.names]
+
+    def walk(self, thing: Any, found: dict[str, Any]) -> None:
+        """Adds what there is in an object to ``found``."""
+        for value, (gathered, attributes, below) in zip(self.values(thing), self.fields, strict=True):
+            if value is None:
+                continue
+            for attribute in attributes:
+                _add(attribute, value, found)
+            if below is not None:
+                for item in value if gathered else (value,):
+                    below.walk(item, found)
 
 
 def _add(attribute: Attribute, value: Any, values: dict[str, Any]) -> None:
@@ -150,10 +167,8 @@ def _add(attribute: Attribute, value: Any, values: dict[str, Any]) -> None:
     name = attribute.name
     if attribute.kind == "string[]":
         values.setdefault(name, []).append(value)
-    elif attribute.kind == "int" and name in values:
-        values[name] += value
     else:
-        values[name] = value
+        values[name] = values[name] + value if name in values and attribute.kind == "int" else value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,9 @@ class Rendered:
     @property
     def variables_hash(self) -> str:
         """SHA-256 of the variables as canonical JSON, in hexadecimal."""
-        return self._hash or hashlib.sha256(self.variables.encode()).hexdigest()
+        if not self._hash:
+            self._hash = hashlib.sha256(self.variables.encode()).hexdigest()
+        return self._hash
 
 
 class Table:

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from otel_llm import attributes as a
-from otel_llm.messages import Message
 from otel_llm.provider import Endpoint, Params, Provider, Server, get
 from otel_llm.providers import google_messages as m
 from otel_llm.providers.google_streams import ContentFold
@@ -100,10 +99,6 @@ def _embedding_details(response: Any) -> Mapping[a.Attribute, Any]:
     return values
 
 
-def _embedding_input(params: Params) -> list[Message]:
-    return m.messages(params.get("contents"))
-
-
 _CONTENT: dict[str, Any] = {
     "module": "google.genai.models",
     "operation": "generate_content",
@@ -133,8 +128,7 @@ _CONTENT: dict[str, Any] = {
         a.CACHE_READ_TOKENS: "usage_metadata.cached_content_token_count",
         a.REPORTED_TOTAL_TOKENS: "usage_metadata.total_token_count",
     },
-    "input_messages": m.content_messages,
-    "system_instructions": m.instructions,
+    "messages": m.sent,
     "tool_definitions": m.tool_definitions,
     "output_messages": m.output,
     "details": _details,
@@ -167,7 +161,7 @@ GOOGLE_GENAI = Provider(
             parameters={"output_dimensionality": a.DIMENSION_COUNT},
             unrecorded=_TRANSPORT,
             paths={},
-            input_messages=_embedding_input,
+            messages=m.sent,
             details=_embedding_details,
         ),
     ),

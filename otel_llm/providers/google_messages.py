@@ -15,7 +15,7 @@ from otel_llm.messages import (
     tool_response_part,
     uri_part,
 )
-from otel_llm.provider import Params, get
+from otel_llm.provider import Params, Sent, get
 
 #: The conventions' finish reasons, by Gemini's; any other is given in lower case.
 _FINISH = {
@@ -94,6 +94,8 @@ def messages(contents: Any, role: str = "user") -> list[Message]:
     """Contents as messages; parts that stand side by side make one message, as the SDK sends them."""
     if contents is None:
         return []
+    if type(contents) is str:
+        return [{"role": role, "parts": [{"type": "text", "content": contents}]}]  # most are this
     listed = contents if isinstance(contents, list | tuple) else [contents]
     found: list[Message] = []
     loose: list[Part] | None = None
@@ -112,14 +114,9 @@ def messages(contents: Any, role: str = "user") -> list[Message]:
     return found
 
 
-def content_messages(params: Params) -> list[Message]:
-    """The contents of a request."""
-    return messages(params.get("contents"))
-
-
-def instructions(params: Params) -> list[Message]:
-    """The system instruction of a request."""
-    return messages(params.get("system_instruction"), "system")
+def sent(params: Params) -> Sent:
+    """The contents and the system instruction of a request."""
+    return Sent(messages(params.get("system_instruction"), "system"), messages(params.get("contents")))
 
 
 def output(response: Any) -> list[Message]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from otel_llm import attributes as a
-from otel_llm.messages import Message
 from otel_llm.provider import Endpoint, Params, Provider, Server, get, given
 from otel_llm.providers import openai_messages as m
 from otel_llm.providers.openai_streams import ChatFold, ResponseFold
@@ -101,7 +100,7 @@ def _responses_details(response: Any) -> Mapping[a.Attribute, Any]:
 
 
 def _chat_details(response: Any) -> Mapping[a.Attribute, Any]:
-    reasons = [m.finish_reason(get(choice, "finish_reason")) for choice in get(response, "choices") or ()]
+    reasons = [m.finish_reason(choice.finish_reason) for choice in response.choices or ()]
     return {a.FINISH_REASONS: reasons} if any(reasons) else {}
 
 
@@ -115,10 +114,6 @@ def _embedding_details(response: Any) -> Mapping[a.Attribute, Any]:
     if get(response, "usage") is not None:
         values[a.OUTPUT_TOKENS] = 0
     return values
-
-
-def _embedding_input(params: Params) -> list[Message]:
-    return m.embedding_messages(params.get("input"))
 
 
 _CHAT: dict[str, Any] = {
@@ -152,8 +147,7 @@ _CHAT: dict[str, Any] = {
         a.AUDIO_OUTPUT_TOKENS: "usage.completion_tokens_details.audio_tokens",
         a.PROVIDER_REQUEST_ID: "_request_id",
     },
-    "input_messages": m.chat_messages,
-    "system_instructions": m.chat_instructions,
+    "messages": m.chat,
     "tool_definitions": m.tool_definitions,
     "output_messages": m.chat_output,
     "details": _chat_details,
@@ -178,8 +172,7 @@ _RESPONSES: dict[str, Any] = {
         a.REASONING_TOKENS: "usage.output_tokens_details.reasoning_tokens",
         a.PROVIDER_REQUEST_ID: "_request_id",
     },
-    "input_messages": m.responses_messages,
-    "system_instructions": m.responses_instructions,
+    "messages": m.responses,
     "tool_definitions": m.tool_definitions,
     "output_messages": m.responses_output,
     "details": _responses_details,
@@ -211,7 +204,7 @@ OPENAI = Provider(
                 a.REPORTED_TOTAL_TOKENS: "usage.total_tokens",
                 a.PROVIDER_REQUEST_ID: "_request_id",
             },
-            input_messages=_embedding_input,
+            messages=m.embeddings,
             details=_embedding_details,
         ),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from otel_llm.messages import (
@@ -16,7 +16,7 @@ from otel_llm.messages import (
     tool_response_part,
     uri_part,
 )
-from otel_llm.provider import Params, get
+from otel_llm.provider import Params, Sent, get
 
 #: The conventions' finish reasons, by OpenAI's.
 _FINISH = {"tool_calls": "tool_call", "function_call": "tool_call"}
@@ -83,6 +83,8 @@ def _parts(content: Any) -> list[Part]:
 
 
 def _chat_message(item: Any) -> Message:
+    if type(item) is dict and len(item) == 2 and type(content := item.get("content")) is str and "role" in item:
+        return {"role": str(item["role"]), "parts": [{"type": "text", "content": content}]}  # most are this
     role = str(get(item, "role") or "user")
     if role == "tool":
         return message(role, [tool_response_part(get(item, "content"), get(item, "tool_call_id"))])
@@ -106,23 +108,27 @@ def _listed(params: Params, key: str) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
-def chat_messages(params: Params) -> list[Message]:
-    """The messages of a chat request but for the instructions."""
-    return [_chat_message(item) for item in _listed(params, "messages") if get(item, "role") not in _INSTRUCTING]
+def _sent(items: list[Any], read: Callable[[Any], Message], first: list[Message]) -> Sent:
+    """Instructions and messages apart, each in its order."""
+    sent = Sent(first, [])
+    for item in items:
+        said = read(item)
+        (sent.instructions if said["role"] in _INSTRUCTING else sent.messages).append(said)
+    return sent
 
 
-def chat_instructions(params: Params) -> list[Message]:
-    """The system and developer messages of a chat request."""
-    return [_chat_message(item) for item in _listed(params, "messages") if get(item, "role") in _INSTRUCTING]
+def chat(params: Params) -> Sent:
+    """The messages of a chat request; system and developer messages are instructions."""
+    return _sent(_listed(params, "messages"), _chat_message, [])
 
 
 def chat_output(response: Any) -> list[Message]:
     """The choices of a chat completion."""
     output = []
-    for choice in get(response, "choices") or ():
-        item = _chat_message(get(choice, "message"))
+    for choice in response.choices or ():
+        item = _chat_message(choice.message)
         item["role"] = "assistant"
-        item["finish_reason"] = finish_reason(get(choice, "finish_reason"))
+        item["finish_reason"] = finish_reason(choice.finish_reason)
         output.append(item)
     return output
 
@@ -145,19 +151,14 @@ def _item(item: Any) -> Message:
     return message("assistant", [{"type": str(kind)}])
 
 
-def responses_messages(params: Params) -> list[Message]:
-    """The input of a response but for the instructions."""
-    given = params.get("input")
-    if isinstance(given, str):
-        return [message("user", [text_part(given)])]
-    return [_item(item) for item in _listed(params, "input") if get(item, "role") not in _INSTRUCTING]
-
-
-def responses_instructions(params: Params) -> list[Message]:
-    """The instructions of a response, and the system and developer messages of its input."""
+def responses(params: Params) -> Sent:
+    """The input of a response; ``instructions`` and system and developer messages are instructions."""
     instructions = params.get("instructions")
     first = [message("system", [text_part(instructions)])] if isinstance(instructions, str) else []
-    return first + [_item(item) for item in _listed(params, "input") if get(item, "role") in _INSTRUCTING]
+    said = params.get("input")
+    if isinstance(said, str):
+        return Sent(first, [message("user", [text_part(said)])])
+    return _sent(_listed(params, "input"), _item, first)
 
 
 def responses_output(response: Any) -> list[Message]:
@@ -170,13 +171,11 @@ def responses_output(response: Any) -> list[Message]:
     return [output]
 
 
-def embedding_messages(given: Any) -> list[Message]:
+def embeddings(params: Params) -> Sent:
     """The texts that are embedded; tokens in place of texts are not shown."""
-    if isinstance(given, str):
-        return [message("user", [text_part(given)])]
-    if isinstance(given, list | tuple):
-        return [message("user", [text_part(item)]) for item in given if isinstance(item, str)]
-    return []
+    given = params.get("input")
+    texts = [given] if isinstance(given, str) else given if isinstance(given, list | tuple) else []
+    return Sent([], [message("user", [text_part(item)]) for item in texts if isinstance(item, str)])
 
 
 def tool_definitions(params: Params) -> list[dict[str, Any]] | None:

@@ -66,20 +66,21 @@ CHAT_FORMS: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("given", "expected"), CHAT_FORMS)
 def test_chat_messages(given: Any, expected: Any) -> None:
     """Dicts and the SDK's own objects, texts, pictures, files, tool calls and their results."""
-    assert openai.chat_messages({"messages": [given]}) == [expected]
+    assert openai.chat({"messages": [given]}) == ([], [expected])
 
 
 def test_chat_instructions_are_apart() -> None:
     """System and developer messages are instructions."""
     said = [{"role": role, "content": role} for role in ("system", "user", "developer")]
-    assert texts(openai.chat_instructions({"messages": said})) == ["system", "developer"]
-    assert texts(openai.chat_messages({"messages": said})) == ["user"]
+    instructions, messages = openai.chat({"messages": said})
+    assert texts(instructions) == ["system", "developer"]
+    assert texts(messages) == ["user"]
 
 
 def test_an_iterator_of_messages_is_left_to_the_sdk() -> None:
     """What can be read only once is not read by us."""
     said = iter([{"role": "user", "content": "hi"}])
-    assert openai.chat_messages({"messages": said}) == []
+    assert openai.chat({"messages": said}) == ([], [])
     assert len(list(said)) == 1
 
 
@@ -108,7 +109,7 @@ RESPONSE_FORMS: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("given", "expected"), RESPONSE_FORMS)
 def test_responses_messages(given: Any, expected: Any) -> None:
     """A text or items of every kind."""
-    assert openai.responses_messages({"input": given}) == [expected]
+    assert openai.responses({"input": given}) == ([], [expected])
 
 
 TEXT = {"type": "text", "content": "hi"}

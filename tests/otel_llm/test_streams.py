@@ -58,7 +58,7 @@ async def _gemini_async(provider: ScriptedProvider) -> Any:
 
 
 #: A connection that is dropped with its stream is the SDK's litter, with us or without.
-litters = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 both = pytest.mark.parametrize("start", [_openai, _responses, _gemini])
 both_async = pytest.mark.parametrize("start", [_openai_async, _gemini_async])
 
@@ -69,6 +69,7 @@ def scripted(provider: ScriptedProvider) -> Iterator[ScriptedProvider]:
     provider.script(lambda request: REPLY)
     yield provider
     _clients.clear()
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +141,6 @@ def test_an_exception_inside_with_reaches_the_caller(instrumented: Spans, provid
     assert "error.type" not in instrumented.attributes()
 
 
-@litters
 @both
 def test_a_dropped_stream_is_abandoned(
     start: Callable[..., Any], instrumented: Spans, provider: ScriptedProvider
@@ -153,7 +153,6 @@ def test_a_dropped_stream_is_abandoned(
     assert _outcome(instrumented) == "abandoned"
 
 
-@litters
 @both
 def test_a_stream_never_read_is_abandoned(
     start: Callable[..., Any], instrumented: Spans, provider: ScriptedProvider
@@ -251,7 +250,6 @@ def test_a_cancelled_task_is_cancelled(
     assert _outcome(instrumented) == "cancelled"
 
 
-@litters
 @both_async
 def test_an_async_stream_dropped_is_abandoned(
     start: Callable[..., Any], instrumented: Spans, provider: ScriptedProvider
@@ -268,7 +266,6 @@ def test_an_async_stream_dropped_is_abandoned(
     assert _outcome(instrumented) == "abandoned"
 
 
-@litters
 @both_async
 def test_an_async_generator_around_a_stream_can_be_left(
     start: Callable[..., Any], instrumented: Spans, provider: ScriptedProvider
