@@ -40,49 +40,52 @@ _TOOL: Any = {
 
 async def by_gemini(text: str) -> str:
     """Streamed by Gemini; where the stream breaks, OpenAI answers instead."""
-    answer, usage = "", None
+    answer = ""
     try:
-        async for chunk in await gemini.aio.models.generate_content_stream(model=service.FLASH, contents=text):
-            usage = chunk.usage_metadata or usage
-            answer += chunk.text or ""
+        with service.ledger.call() as call:
+            async for chunk in await gemini.aio.models.generate_content_stream(model=service.FLASH, contents=text):
+                call.gemini(chunk.usage_metadata)
+                answer += chunk.text or ""
     except errors.APIError:
         return await by_responses(text)
-    finally:
-        service.ledger.gemini(usage)
     return answer
 
 
 async def by_openai(text: str) -> str:
     """Streamed by OpenAI, chunk by chunk."""
-    answer, usage = "", None
-    stream = await aclient.chat.completions.create(
-        model=service.LUNA,
-        messages=[{"role": "user", "content": text}],
-        stream=True,
-        stream_options={"include_usage": True},
-    )
-    async for chunk in stream:
-        usage = chunk.usage or usage
-        answer += (chunk.choices[0].delta.content or "") if chunk.choices else ""
-    service.ledger.chat(usage)
+    answer = ""
+    with service.ledger.call() as call:
+        stream = await aclient.chat.completions.create(
+            model=service.LUNA,
+            messages=[{"role": "user", "content": text}],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        async for chunk in stream:
+            call.chat(chunk.usage)
+            answer += (chunk.choices[0].delta.content or "") if chunk.choices else ""
     return answer
 
 
 def by_openai_helper(text: str) -> str:
     """Streamed by OpenAI, with the SDK's helper that puts the chunks together."""
-    with client.chat.completions.stream(
-        model=service.LUNA, messages=[{"role": "user", "content": text}], stream_options={"include_usage": True}
-    ) as stream:
+    with (
+        service.ledger.call() as call,
+        client.chat.completions.stream(
+            model=service.LUNA, messages=[{"role": "user", "content": text}], stream_options={"include_usage": True}
+        ) as stream,
+    ):
         completion = stream.get_final_completion()
-    service.ledger.chat(completion.usage)
+        call.chat(completion.usage)
     return completion.choices[0].message.content or ""
 
 
 async def by_responses(text: str) -> str:
     """Streamed by OpenAI's Responses API."""
-    async with aclient.responses.stream(model=service.MINI, input=text) as stream:
-        response = await stream.get_final_response()
-    service.ledger.response(response.usage)
+    with service.ledger.call() as call:
+        async with aclient.responses.stream(model=service.MINI, input=text) as stream:
+            response = await stream.get_final_response()
+        call.response(response.usage)
     return response.output_text
 
 
@@ -90,15 +93,16 @@ def with_a_tool(text: str) -> str:
     """Two calls of OpenAI: the model asks for a sum, gets it, and answers."""
     messages: list[Any] = [{"role": "user", "content": text}]
     for _ in range(3):
-        completion = client.chat.completions.create(model=service.LUNA, messages=messages, tools=[_TOOL])
-        service.ledger.chat(completion.usage)
+        with service.ledger.call() as call:
+            completion = client.chat.completions.create(model=service.LUNA, messages=messages, tools=[_TOOL])
+            call.chat(completion.usage)
         message = completion.choices[0].message
         if not message.tool_calls:
             return message.content or ""
         messages.append(message.model_dump(exclude_none=True))
-        for call in message.tool_calls:
-            result = _subtract(call.function.arguments) if call.type == "function" else "unknown tool"
-            messages.append({"role": "tool", "tool_call_id": call.id, "content": result})
+        for wanted in message.tool_calls:
+            result = _subtract(wanted.function.arguments) if wanted.type == "function" else "unknown tool"
+            messages.append({"role": "tool", "tool_call_id": wanted.id, "content": result})
     return ""
 
 
@@ -107,11 +111,11 @@ def lesson(question: str, findings: str) -> str:
     prompt = otel_llm.prompt("educational_script_generation")
     config = types.GenerateContentConfig(temperature=prompt.config["temperature"])
     chat = gemini.chats.create(model=prompt.config["model"], config=config)
-    answer, usage = "", None
-    for chunk in chat.send_message_stream(prompt.render(question=question, findings=findings)):
-        usage = chunk.usage_metadata or usage
-        answer += chunk.text or ""
-    service.ledger.gemini(usage)
+    answer = ""
+    with service.ledger.call() as call:
+        for chunk in chat.send_message_stream(prompt.render(question=question, findings=findings)):
+            call.gemini(chunk.usage_metadata)
+            answer += chunk.text or ""
     return answer
 
 
@@ -122,8 +126,9 @@ def tone(question: str) -> str:
     # The prompt's model is one of our own, which no price list knows; it exists in the script only.
     model = service.LUNA if service.LIVE else prompt.config["model"]
     messages: list[Any] = [{"role": "user", "content": prompt.render(question=question)}]
-    completion = client.chat.completions.create(model=model, messages=messages)
-    service.ledger.chat(completion.usage)
+    with service.ledger.call() as call:
+        completion = client.chat.completions.create(model=model, messages=messages)
+        call.chat(completion.usage)
     return completion.choices[0].message.content or ""
 
 
@@ -131,8 +136,9 @@ def tone(question: str) -> str:
 def summary(questions: list[str]) -> str:
     """The session in a sentence or two."""
     prompt = otel_llm.prompt("session_summary")
-    response = client.responses.create(model=prompt.config["model"], input=prompt.render(questions=questions))
-    service.ledger.response(response.usage)
+    with service.ledger.call() as call:
+        response = client.responses.create(model=prompt.config["model"], input=prompt.render(questions=questions))
+        call.response(response.usage)
     return response.output_text
 
 

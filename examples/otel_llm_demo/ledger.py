@@ -1,10 +1,11 @@
-"""What a service saw itself: its calls and their tokens, to be compared with what arrives in the store."""
+"""What a service saw itself: its calls, their tokens and cost, to be compared with what arrives in the store."""
 
 from __future__ import annotations
 
 import threading
 from decimal import Decimal
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
@@ -26,40 +27,64 @@ class Ledger(SpanProcessor):
             with self._lock:
                 self.cost += Decimal(f"{cost:.9f}")
 
-    def add(self, input_tokens: int | None = 0, output_tokens: int | None = 0) -> None:
-        """One call."""
+    def call(self) -> Seen:
+        """``with`` it around a call: it counts, however the call ends."""
+        return Seen(self)
+
+    def add(self, seen: Seen) -> None:
+        """A call is over."""
         with self._lock:
             self.calls += 1
-            self.input_tokens += input_tokens or 0
-            self.output_tokens += output_tokens or 0
-
-    def gemini(self, usage: Any | None) -> None:
-        """A Gemini call, by its ``usage_metadata``; ``None`` for a call that reported none."""
-        if usage is None:
-            self.add()
-        else:
-            read = (usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0)
-            self.add(read, (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0))
-
-    def chat(self, usage: Any | None) -> None:
-        """A call of OpenAI's chat completions, by its ``usage``."""
-        self.add(usage and usage.prompt_tokens, usage and usage.completion_tokens)
-
-    def response(self, usage: Any | None) -> None:
-        """A call of OpenAI's Responses API, by its ``usage``."""
-        self.add(usage and usage.input_tokens, usage and usage.output_tokens)
-
-    def embedding(self, usage: Any | None) -> None:
-        """A call for embeddings, by its ``usage``."""
-        self.add(usage and usage.prompt_tokens)
-
-    def body(self, body: dict[str, Any]) -> None:
-        """A call of the Responses API whose answer the application never got to see, by the body that came."""
-        usage = body.get("usage") or {}
-        self.add(usage.get("input_tokens"), usage.get("output_tokens"))
+            self.input_tokens += seen.input_tokens
+            self.output_tokens += seen.output_tokens
 
     def as_dict(self) -> dict[str, float]:
         """The counts, and the cost in US dollars."""
         with self._lock:
             tokens = {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
             return {"calls": self.calls, **tokens, "cost": float(self.cost)}
+
+
+class Seen:
+    """One call, and the last usage that was seen of it; a provider that reports none leaves zeros."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.input_tokens = 0
+        self.output_tokens = 0
+
+    def gemini(self, usage: Any | None) -> None:
+        """Gemini's ``usage_metadata``."""
+        if usage is not None:
+            read = (usage.prompt_token_count or 0) + (usage.tool_use_prompt_token_count or 0)
+            self._set(read, (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0))
+
+    def chat(self, usage: Any | None) -> None:
+        """The ``usage`` of OpenAI's chat completions."""
+        if usage is not None:
+            self._set(usage.prompt_tokens, usage.completion_tokens)
+
+    def response(self, usage: Any | None) -> None:
+        """The ``usage`` of OpenAI's Responses API."""
+        if usage is not None:
+            self._set(usage.input_tokens, usage.output_tokens)
+
+    def embedding(self, usage: Any) -> None:
+        """The ``usage`` of OpenAI's embeddings."""
+        self._set(usage.prompt_tokens, 0)
+
+    def body(self, body: dict[str, Any]) -> None:
+        """An answer of the Responses API as it came, of which a guardrail shows the application nothing."""
+        usage = body["usage"]
+        self._set(usage["input_tokens"], usage["output_tokens"])
+
+    def _set(self, read: int, written: int) -> None:
+        self.input_tokens, self.output_tokens = read, written
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ledger.add(self)

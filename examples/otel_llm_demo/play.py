@@ -32,7 +32,8 @@ async def _visit(session: ClientSession, web: str, visit: Visit, progress: Progr
         body = {"question": turn.question, "style": turn.style, "history": history, "last": turn is visit.turns[-1]}
         try:
             async with session.post(f"{web}/ask", json=body, headers=headers) as response:
-                reply = await response.json() if response.status == 200 else {"outcome": f"HTTP {response.status}"}
+                reply = await response.json()
+                reply.setdefault("outcome", reply.get("error"))
         except (ClientError, TimeoutError) as error:
             reply = {"outcome": f"{type(error).__name__}: {error}"}
         history.append(turn.question)

@@ -16,6 +16,7 @@ import otel_llm
 from otel_llm.errors import GuardrailBlocked
 from otel_llm_demo import service
 from otel_llm_demo.corpus import Passage, passages
+from otel_llm_demo.ledger import Seen
 
 UNDERSTANDING = os.environ.get("UNDERSTANDING_URL", "http://127.0.0.1:8103")
 _SETTINGS: dict[str, Any] = {
@@ -24,18 +25,20 @@ _SETTINGS: dict[str, Any] = {
 }
 client = openai.OpenAI(**_SETTINGS)
 
-#: The body of the last answer in this task: a guardrail that refuses an answer hides it from us, not from the bill.
-_last_body: ContextVar[list[dict[str, Any]]] = ContextVar("last_body")
+#: The call under way in this task. A guardrail that refuses an answer hides it from us, not from the bill, so the
+#: tokens of such a call are read where the answer comes in.
+_seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
 
 
-async def _keep_body(response: Any) -> None:
-    if response.status_code == 200 and "json" in response.headers.get("content-type", ""):
+async def _read_usage(response: Any) -> None:
+    call = _seen.get()
+    if call is not None and response.status_code == 200:
         await response.aread()
-        _last_body.get([]).append(response.json())
+        call.body(response.json())
 
 
 aclient = openai.AsyncOpenAI(
-    **_SETTINGS, http_client=openai.DefaultAsyncHttpxClient(event_hooks={"response": [_keep_body]})
+    **_SETTINGS, http_client=openai.DefaultAsyncHttpxClient(event_hooks={"response": [_read_usage]})
 )
 
 
@@ -86,10 +89,11 @@ def rewrite(question: str, topics: Sequence[str]) -> str:
     """The question as a search query."""
     prompt = otel_llm.prompt("rag_query_rewrite")
     text = prompt.render(question=question, topics=", ".join(topics))
-    completion = client.chat.completions.parse(
-        model=prompt.config["model"], messages=[{"role": "user", "content": text}], response_format=SearchQuery
-    )
-    service.ledger.chat(completion.usage)
+    with service.ledger.call() as call:
+        completion = client.chat.completions.parse(
+            model=prompt.config["model"], messages=[{"role": "user", "content": text}], response_format=SearchQuery
+        )
+        call.chat(completion.usage)
     parsed = completion.choices[0].message.parsed
     return parsed.query if parsed else question
 
@@ -99,35 +103,32 @@ async def synthesize(question: str, found: Sequence[Passage]) -> str:
     """What the passages say about the question."""
     prompt = otel_llm.prompt("rag_synthesis")
     texts = [f"{passage.source}\n{passage.text}" for passage in found]
-    bodies: list[dict[str, Any]] = []
-    _last_body.set(bodies)
-    try:
+    with service.ledger.call() as call:
+        _seen.set(call)
         response = await aclient.responses.create(
             model=prompt.config["model"],
             input=prompt.render(question=question, passages=texts),
             reasoning={"effort": "low"},
         )
-    except GuardrailBlocked:
-        service.ledger.body(bodies[-1])
-        raise
-    service.ledger.response(response.usage)
-    return response.output_text
+        return response.output_text
 
 
 @otel_llm.context(call_type="embedding")
 async def _embed_passage(passage: Passage) -> Sequence[float]:
     prompt = otel_llm.prompt("embed_passage")
     text = prompt.render(source=passage.source, text=passage.text)
-    response = await aclient.embeddings.create(model=prompt.config["model"], input=text)
-    service.ledger.embedding(response.usage)
+    with service.ledger.call() as call:
+        response = await aclient.embeddings.create(model=prompt.config["model"], input=text)
+        call.embedding(response.usage)
     return response.data[0].embedding
 
 
 @otel_llm.context(call_type="embedding")
 def _embed_query(query: str) -> Sequence[float]:
     prompt = otel_llm.prompt("embed_query")
-    response = client.embeddings.create(model=prompt.config["model"], input=prompt.render(query=query))
-    service.ledger.embedding(response.usage)
+    with service.ledger.call() as call:
+        response = client.embeddings.create(model=prompt.config["model"], input=prompt.render(query=query))
+        call.embedding(response.usage)
     return response.data[0].embedding
 
 

@@ -13,7 +13,7 @@ from aiohttp import ClientSession, web
 from opentelemetry import trace
 from opentelemetry.propagate import extract, inject
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 
 import otel_llm
 from otel_llm.guardrails import WordList
@@ -28,6 +28,11 @@ LIVE = os.environ.get("OTEL_LLM_DEMO_LIVE") == "1"
 FLASH = "gemini-3.8-flash"
 MINI = "gpt-5.4-mini"
 LUNA = "gpt-6-luna"
+
+
+class ServiceError(Exception):
+    """Another service could not do what it was asked to; the message is the one that it gave."""
+
 
 ledger = Ledger()
 _tracer = trace.get_tracer("otel_llm_demo")
@@ -72,8 +77,9 @@ async def call(url: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         inject(headers)
         async with ClientSession() as session, session.post(url + path, json=body, headers=headers) as response:
             span.set_attribute("http.response.status_code", response.status)
-            response.raise_for_status()
             answer: dict[str, Any] = await response.json()
+            if response.status != 200:
+                raise ServiceError(answer["error"])
             return answer
 
 
@@ -95,7 +101,13 @@ async def _in_a_span(
         ) as span,
         otel_llm.context(user_id=reader.get("x-user-id"), session_id=reader.get("x-session-id"), tags=["demo"]),
     ):
-        response = await handler(request)
+        try:
+            response = await handler(request)
+        except Exception as error:
+            span.record_exception(error)
+            span.set_status(StatusCode.ERROR, str(error))
+            text = str(error) if isinstance(error, ServiceError) else f"{type(error).__name__}: {error}"
+            response = web.json_response({"error": text}, status=502)
         span.set_attribute("http.response.status_code", response.status)
         return response
 

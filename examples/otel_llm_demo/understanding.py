@@ -37,14 +37,14 @@ async def understand(body: dict[str, Any]) -> dict[str, Any]:
 async def extract_topics(question: str) -> dict[str, Any]:
     """Topics of the question, as JSON."""
     prompt = otel_llm.prompt("nlu_topic_extraction")
-    response = await client.aio.models.generate_content(
-        model=prompt.config["model"],
-        contents=prompt.render(question=question),
-        config=types.GenerateContentConfig(
-            temperature=prompt.config["temperature"], response_mime_type="application/json"
-        ),
+    config = types.GenerateContentConfig(
+        temperature=prompt.config["temperature"], response_mime_type="application/json"
     )
-    service.ledger.gemini(response.usage_metadata)
+    with service.ledger.call() as call:
+        response = await client.aio.models.generate_content(
+            model=prompt.config["model"], contents=prompt.render(question=question), config=config
+        )
+        call.gemini(response.usage_metadata)
     if not response.text:
         feedback = response.prompt_feedback
         reason = feedback.block_reason.value if feedback and feedback.block_reason else "no answer"
@@ -56,12 +56,12 @@ async def extract_topics(question: str) -> dict[str, Any]:
 def classify(question: str) -> str:
     """What the reader wants, in one word."""
     prompt = otel_llm.prompt("intent_classification")
-    response = client.models.generate_content(
-        model=prompt.config["model"],
-        contents=prompt.render(question=question),
-        config=types.GenerateContentConfig(temperature=prompt.config["temperature"], max_output_tokens=200),
-    )
-    service.ledger.gemini(response.usage_metadata)
+    config = types.GenerateContentConfig(temperature=prompt.config["temperature"], max_output_tokens=200)
+    with service.ledger.call() as call:
+        response = client.models.generate_content(
+            model=prompt.config["model"], contents=prompt.render(question=question), config=config
+        )
+        call.gemini(response.usage_metadata)
     return (response.text or "unclear").strip().lower()
 
 
@@ -71,8 +71,9 @@ async def clarify(question: str) -> str:
     prompt = otel_llm.prompt("clarification_question_generation")
     config = types.GenerateContentConfig(temperature=prompt.config["temperature"])
     chat = client.aio.chats.create(model=prompt.config["model"], config=config)
-    response = await chat.send_message(prompt.render(question=question))
-    service.ledger.gemini(response.usage_metadata)
+    with service.ledger.call() as call:
+        response = await chat.send_message(prompt.render(question=question))
+        call.gemini(response.usage_metadata)
     return response.text or ""
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
-
 from otel_llm_collector.cli import show
 
 CALL: dict[str, Any] = {
@@ -30,7 +28,8 @@ CALL: dict[str, Any] = {
 
 def printed(what: Any, width: int = 200) -> str:
     """As text, one line a row."""
-    console = Console(width=width, highlight=False)
+    console = show.console()
+    console.width = width
     with console.capture() as capture:
         console.print(what)
     return capture.get()
@@ -59,6 +58,14 @@ def test_what_is_not_known_is_not_shown_as_zero() -> None:
     assert "unpriced" in line
     assert "–" in line
     assert "gemini-flash-latest" in line
+
+
+def test_names_are_shown_as_they_are() -> None:
+    odd = CALL | {"service_name": "[red]web[/red]", "prompt_name": ":smile:"}
+    text = printed(show.calls_table([odd]))
+    assert "[red]web[/red]" in text
+    assert ":smile:@2" in text
+    assert "[bold]" in printed(show.trace_tree([span("a", span_name="[bold]")]))
 
 
 def test_a_failed_call_says_what_failed() -> None:

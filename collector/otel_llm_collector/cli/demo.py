@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import time
 from pathlib import Path
@@ -40,9 +41,9 @@ def demo(
     from .stage import SERVICES, stage
 
     signal.signal(signal.SIGTERM, lambda number, frame: _interrupt())
-    said = Console(stderr=True, highlight=False)
+    said = Console(stderr=True, highlight=False, markup=False, emoji=False)
     began = time.time()
-    with stage(data, live, lambda text: said.print(f"[dim]{text}[/]")) as everything:
+    with stage(data, live, lambda text: said.print(text, style="dim")) as everything:
         with Reader.open(data) as reader:
             before = _totals(reader, list(SERVICES))
             _play(everything, said)
@@ -58,7 +59,7 @@ def demo(
         if as_json:
             typer.echo(json.dumps(found, ensure_ascii=False))
         else:
-            _report(found, prompts, agreed, data, everything, time.time() - began)
+            _report(found, prompts, agreed, data, time.time() - began)
         if not leave:
             _stay(everything, said)
     if not agreed:
@@ -74,6 +75,7 @@ def _play(everything: Stage, said: Console) -> None:
     import asyncio
 
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.text import Text
 
     from otel_llm_demo.dialogue import Turn, Visit
     from otel_llm_demo.play import play, questions
@@ -83,8 +85,8 @@ def _play(everything: Stage, said: Console) -> None:
         task = progress.add_task("Three readers ask", total=questions())
 
         def told(visit: Visit, turn: Turn, reply: dict[str, Any]) -> None:
-            outcome = "" if reply["outcome"] == "ok" else f" [yellow]({reply['outcome']})[/]"
-            progress.console.print(f"[dim]{visit.user}:[/] {turn.question}{outcome}")
+            outcome = "" if reply["outcome"] == "ok" else f" ({reply['outcome']})"
+            progress.console.print(Text.assemble((f"{visit.user}: ", "dim"), turn.question, (outcome, "yellow")))
             progress.advance(task)
 
         asyncio.run(play(everything.services["web"], told))
@@ -124,49 +126,48 @@ def _collect(reader: Reader, began: float) -> dict[str, Any]:
     return {"calls": calls, "traces": traces}
 
 
-def _report(
-    found: dict[str, Any], prompts: list[dict[str, Any]], agreed: bool, data: Path, everything: Stage, took: float
-) -> None:
+def _report(found: dict[str, Any], prompts: list[dict[str, Any]], agreed: bool, data: Path, took: float) -> None:
     from . import show
 
     out = show.console()
     out.print(show.prompts_table(prompts))
-    trace = _best_trace(found["traces"])
-    out.print(show.trace_tree(trace["spans"]))
+    best = _best_trace(found["traces"])
+    if best:
+        out.print(show.trace_tree(best["spans"]))
     out.print()
     for name, total in found["totals"].items():
         tokens = f"{total['input_tokens']:,} tokens in, {total['output_tokens']:,} out"
         out.print(f"{name:>10}: {total['calls']} calls, {tokens}, {show.money(total['cost'])}")
-    out.print("[green]All three agree.[/]" if agreed else "[red]They do not agree.[/]")
+    if agreed:
+        out.print("All three agree.", style="green")
+    else:
+        out.print("They do not agree.", style="red")
     out.print(f"\n{len(found['calls'])} model calls in {took:.1f} s. Look closer:")
     command = "uv run otel-llm" if "UV_RUN_RECURSION_DEPTH" in os.environ else "otel-llm"
-    where = "" if data == DATA else f" --data {data}"
+    where = "" if data == DATA else f" --data {shlex.quote(str(data))}"
     question = "SELECT service_name, sum(cost_total) FROM llm_calls GROUP BY service_name"
-    for line in (
-        f"calls{where}",
-        f"trace {trace['trace_id'][:8]}{where}",
-        f'sql "{question}"{where}',
-        f"doctor{where}",
-    ):
-        out.print(f"  {command} {line}")
-    out.print(f"The collector takes OTLP at {everything.collector.http} and answers SQL at {everything.collector.api}")
+    trace = f"trace {best['trace_id'][:8]}" if best else "trace ID"
+    for line in ("calls", trace, f'sql "{question}"', "doctor"):
+        out.print(f"  {command} {line}{where}")
 
 
-def _best_trace(traces: list[dict[str, Any]]) -> dict[str, Any]:
+def _best_trace(traces: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The one that says most: across all services, and with something that went wrong."""
 
     def merit(trace: dict[str, Any]) -> tuple[int, int, int]:
         failed = sum(1 for span in trace["spans"] if span["provider"] and span["status_code"] == "Error")
         return len(trace["services"]), failed, -len(trace["spans"])
 
-    return max(traces, key=merit)
+    return max(traces, key=merit, default=None)
 
 
 def _stay(everything: Stage, said: Console) -> None:
     try:
-        said.print("[bold]Everything stays up until Ctrl-C.[/]")
+        here = everything.collector
+        said.print(f"The collector takes OTLP at {here.http} and {here.grpc}, and answers SQL at {here.api}")
+        said.print("Everything stays up until Ctrl-C.", style="bold")
         while not (ended := everything.processes.ended()):
             time.sleep(0.5)
-        said.print(f"[red]{', '.join(ended)} ended by itself.[/]")
+        said.print(f"{', '.join(ended)} ended by itself.", style="red")
     except KeyboardInterrupt:
         said.print()

@@ -31,10 +31,11 @@ def doctor(data: Data = DATA, as_json: Json = False) -> None:
 
 def _print(findings: list[Finding]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from .show import console
 
     table = Table.grid(padding=(0, 2))
     for finding in findings:
-        table.add_row(f"[{_STYLES[finding.state]}]{finding.state}[/]", finding.check, finding.text)
+        table.add_row(Text(finding.state, style=_STYLES[finding.state]), finding.check, finding.text)
     console().print(table)

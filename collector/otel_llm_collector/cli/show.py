@@ -18,8 +18,8 @@ _WIDE = 180
 
 
 def console() -> Console:
-    """The console on stdout."""
-    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+    """The console on stdout; what it prints is taken literally, brackets and all."""
+    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False, emoji=False)
 
 
 def prompts_table(rows: Iterable[Row]) -> Table:
