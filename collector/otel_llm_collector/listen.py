@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from aiohttp import web
 
 from .errors import CollectorError
@@ -14,5 +16,6 @@ async def listen(runner: web.BaseRunner, host: str, port: int, what: str) -> int
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
-        raise CollectorError(f"{what} cannot listen on {host}:{port}: {error.strerror or error}.") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise CollectorError(f"{what} cannot listen on {host}:{port}: {reason}.") from error
     return int(runner.addresses[0][1])

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from otel_llm.errors import ConfigError
 
@@ -33,6 +33,14 @@ def literal(value: str | int) -> str:
     return f"'{escaped}'"
 
 
+def _port(parts: SplitResult) -> int | None:
+    """The port of a server's URL, or ``None`` when it is not a number."""
+    try:
+        return parts.port or 8123
+    except ValueError:
+        return None
+
+
 class Store:
     """A ClickHouse that this process may read and write, by its URL."""
 
@@ -45,8 +53,8 @@ class Store:
             self.database = "default"
             if not self.path.is_absolute() or "?" in url:
                 raise ConfigError(f"Store {url} must be chdb:// and an absolute path without a question mark.")
-        elif parts.scheme == "clickhouse" and parts.hostname:
-            self.host, self.port = parts.hostname, parts.port or 8123
+        elif parts.scheme == "clickhouse" and parts.hostname and _port(parts) is not None:
+            self.host, self.port = parts.hostname, _port(parts)
             self.user, self.password = unquote(parts.username or "default"), unquote(parts.password or "")
             self.database = unquote(parts.path.strip("/")) or "default"
         else:
@@ -75,7 +83,10 @@ class Store:
         from clickhouse_connect.driver.exceptions import DatabaseError
 
         if self.embedded:
-            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreUnavailable(f"The store's folder {self.path} cannot be used: {error.strerror}.") from error
             return clickhouse_connect.get_client(
                 interface="chdb",
                 path=str(self.path),
