@@ -14,6 +14,7 @@ import argparse
 import gc
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -170,17 +171,37 @@ def cpu(function: Callable[[], object], count: int) -> float:
     return (time.thread_time_ns() - started) / count / 1000
 
 
-def pair(function: Callable[[], object], count: int, rounds: int, setup: Callable[[], object]) -> tuple[float, float]:
+class Switch:
+    """The patched methods of a configuration that is set up once, put in place and taken out again."""
+
+    def __init__(self, setup: Callable[[], otel_llm.Instrumentation | None]) -> None:
+        report = setup()
+        self._methods: list[tuple[type, str, Any]] = []
+        for label in report.patched if report else ():
+            module, _, target = label.partition(":")
+            owner, _, name = target.partition(".")
+            kept = getattr(sys.modules[module], owner)
+            self._methods.append((kept, name, kept.__dict__[name]))
+
+    def on(self) -> None:
+        """Instrumented."""
+        for owner, name, method in self._methods:
+            setattr(owner, name, method)
+
+    def off(self) -> None:
+        """Bare."""
+        for owner, name, method in self._methods:
+            setattr(owner, name, method.__wrapped__)
+
+
+def pair(function: Callable[[], object], count: int, rounds: int, switch: Switch) -> tuple[float, float]:
     """Median bare CPU and median paired difference, both in microseconds a call; the order alternates."""
     bare: list[float] = []
     added: list[float] = []
     for number in range(rounds + 1):
         figures = {}
         for instrumented in (False, True) if number % 2 else (True, False):
-            if instrumented:
-                setup()
-            else:
-                otel_llm.uninstrument()
+            (switch.on if instrumented else switch.off)()
             function()
             gc.collect()
             gc.disable()
@@ -189,11 +210,10 @@ def pair(function: Callable[[], object], count: int, rounds: int, setup: Callabl
         if number:  # the first round warms up
             bare.append(figures[False])
             added.append(figures[True] - figures[False])
-    otel_llm.uninstrument()
     return statistics.median(bare), statistics.median(added)
 
 
-def configurations(folder: Path) -> dict[str, Callable[[], object]]:
+def configurations(folder: Path) -> dict[str, Callable[[], otel_llm.Instrumentation | None]]:
     """How the library is set up, by name."""
     sampled, unsampled = TracerProvider(), TracerProvider(sampler=ALWAYS_OFF)
     for provider in (sampled, unsampled):
@@ -219,12 +239,19 @@ def measure(rounds: int) -> list[Figure]:
         setups = configurations(folder)
         setups["content"]()
         prompt = otel_llm.prompt("answer")
+        table = calls(lambda: prompt.render(passage=PASSAGE, question="Why?"))
+        for function, _ in table.values():  # imports what the SDKs import late
+            function()
+        otel_llm.uninstrument()
         for configuration, setup in setups.items():
-            for call, (function, count) in calls(lambda: prompt.render(passage=PASSAGE, question="Why?")).items():
-                bare, added = pair(function, count, rounds, setup)
+            switch = Switch(setup)
+            for call, (function, count) in table.items():
+                bare, added = pair(function, count, rounds, switch)
                 aim = AIMS.get((configuration, call))
                 met = None if aim is None else added <= aim
                 figures.append(Figure(configuration, call, bare, added, (bare + added) / bare, aim, met))
+            switch.on()
+            otel_llm.uninstrument()
     return figures
 
 

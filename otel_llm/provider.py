@@ -105,14 +105,17 @@ class Endpoint:
     def tree(self) -> _Level | None:
         """The paths of a response, merged so that what they share is walked once."""
         root: dict[str, Any] = {}
+        shared = set()
         for attribute, paths in self.paths.items():
+            if attribute.kind == "string[]" or not isinstance(paths, str):
+                shared.add(attribute)
             for path in (paths,) if isinstance(paths, str) else paths:
                 level = root
                 *steps, last = path.split(".")
                 for step in steps:
                     level = level.setdefault(step, {})
                 level.setdefault(last, {}).setdefault("", []).append(attribute)
-        return _Level(root) if root else None
+        return _Level(root, frozenset(shared)) if root else None
 
     def read(self, response: Any) -> dict[str, Any]:
         """The attributes of a response, by name."""
@@ -124,22 +127,33 @@ class Endpoint:
         return values
 
 
-class _Level:
-    """What is read of an object: a field, the attributes it fills, and the level below it.
+class _Field(NamedTuple):
+    """A field of an object: the attributes that it fills, and what is read below it."""
 
-    All fields of a level are taken at once, by a getter in C; where one is missing (an older SDK), one by one.
-    """
+    sets: tuple[str, ...]
+    adds: tuple[Attribute, ...]
+    gathered: bool
+    below: _Level | None
+
+
+class _Level:
+    """What is read of an object: all its fields at once, in C; where one is missing (an older SDK), singly."""
 
     __slots__ = ("fields", "getter", "names")
 
-    def __init__(self, level: Mapping[str, Any]) -> None:
-        self.fields = tuple(
-            (step.endswith("[]"), tuple(below.get("", ())), _Level(below) if set(below) - {""} else None)
-            for step, below in level.items()
-            if step
-        )
-        self.names = tuple(step.removesuffix("[]") for step in level if step)
+    def __init__(self, level: Mapping[str, Any], shared: frozenset[Attribute]) -> None:
+        steps = [(step, below) for step, below in level.items() if step]
+        self.names = tuple(step.removesuffix("[]") for step, _ in steps)
         self.getter = attrgetter(*self.names) if len(self.names) > 1 else None
+        self.fields = tuple(
+            _Field(
+                tuple(attribute.name for attribute in below.get("", ()) if attribute not in shared),
+                tuple(attribute for attribute in below.get("", ()) if attribute in shared),
+                step.endswith("[]"),
+                _Level(below, shared) if set(below) - {""} else None,
+            )
+            for step, below in steps
+        )
 
     def values(self, thing: Any) -> Iterable[Any]:
         """The fields of an object or a mapping, in order, ``None`` where there is none."""
@@ -152,23 +166,19 @@ class _Level:
 
     def walk(self, thing: Any, found: dict[str, Any]) -> None:
         """Adds what there is in an object to ``found``."""
-        for value, (gathered, attributes, below) in zip(self.values(thing), self.fields, strict=True):
+        for value, (sets, adds, gathered, below) in zip(self.values(thing), self.fields, strict=True):
             if value is None:
                 continue
-            for attribute in attributes:
-                _add(attribute, value, found)
+            for name in sets:
+                found[name] = value
+            for attribute in adds:
+                if attribute.kind == "string[]":
+                    found.setdefault(attribute.name, []).append(value)
+                else:
+                    found[attribute.name] = found.get(attribute.name, 0) + value
             if below is not None:
                 for item in value if gathered else (value,):
                     below.walk(item, found)
-
-
-def _add(attribute: Attribute, value: Any, values: dict[str, Any]) -> None:
-    """Sets a value; adds it where paths are summed, appends it where a list is gathered."""
-    name = attribute.name
-    if attribute.kind == "string[]":
-        values.setdefault(name, []).append(value)
-    else:
-        values[name] = values[name] + value if name in values and attribute.kind == "int" else value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -131,6 +131,8 @@ def carried(texts: Iterable[str]) -> Rendered | None:
                 rendered.text is text or (rendered.text in text if length >= SHORTEST_PART else rendered.text == text)
             ):
                 found, longest = rendered, length
+                if length == size:
+                    break
         if longest < size and (other := _table.get(text)):
             found, longest = other, size
     return found
