@@ -47,8 +47,8 @@ class Reader:
         """
         stack = ExitStack()
         running = Running.find(data)
-        if running is not None:
-            return cls(_Http(running.api), stack, running)
+        if running is not None and (collector := _Http(running.api)).alive():
+            return cls(collector, stack, running)
         if store is None and not (data / "store").is_dir():
             raise CollectorError(f"There is no data in {data.resolve()}; `otel-llm up` or `otel-llm demo` makes some.")
         try:
@@ -91,17 +91,24 @@ class _Http:
     def __init__(self, url: str) -> None:
         self._url = url
 
+    def alive(self) -> bool:
+        """Whether it answers; the number of a process that was killed may be another's by now."""
+        try:
+            return self._send("GET", "/livez", b"") == b"ok\n"
+        except CollectorError:
+            return False
+
     def ask(self, sql: str, parameters: Mapping[str, str], format: str) -> bytes:
         names = {f"param_{name}": value for name, value in parameters.items()}
-        return self._post(f"/?{urlencode({'default_format': format, **names})}", sql.encode())
+        return self._send("POST", f"/?{urlencode({'default_format': format, **names})}", sql.encode())
 
     def flush(self) -> None:
-        self._post("/v1/flush", b"")
+        self._send("POST", "/v1/flush", b"")
 
-    def _post(self, path: str, body: bytes) -> bytes:
+    def _send(self, method: str, path: str, body: bytes) -> bytes:
         connection = HTTPConnection(urlsplit(self._url).netloc, timeout=_TIMEOUT_S)
         try:
-            connection.request("POST", path, body)
+            connection.request(method, path, body)
             response = connection.getresponse()
             answer = response.read()
         except (OSError, HTTPException) as error:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from . import schemas
-from .errors import QueryRefused
+from .errors import QueryRefused, StoreError
 from .settings import Settings
 from .sql_guard import Guard
 from .store import Store
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*):[^{}]+\}", re.ASCII)
 _FORMAT = re.compile(r"(.*) FORMAT (\w+)", re.DOTALL)
 
+_CANONICAL = "SELECT formatQuerySingleLine({sql:String})"
+_SYNTAX_ERROR = 62
 _TREE_OF = ("EXPLAIN AST SELECT * FROM (", ")")
 
 
@@ -45,6 +47,7 @@ class Query:
             "result_overflow_mode": "throw",
             "max_memory_usage": settings.query_memory_bytes,
             "allow_ddl": 0,
+            "session_timezone": "UTC",
             "output_format_json_quote_64bit_integers": 0,
             "output_format_json_quote_decimals": 0,
             "readonly": 1,
@@ -59,20 +62,32 @@ class Query:
         Raises ``QueryRefused`` for what may not be asked and ``StoreError`` for what ClickHouse refuses.
         """
         client = self._client()
-        # The text as ClickHouse itself would write it: one statement, no comments, nothing to be read in two ways.
-        statement = self._raw(
-            client, "SELECT formatQuerySingleLine({sql:String})", {"sql": _escaped(sql)}, "RawBLOB"
-        ).decode(errors="replace")
+        statement = self._canonical(client, sql)
         if clause := _FORMAT.fullmatch(statement):
             statement, format = clause[1], clause[2]
         guard = self._rules()
         if not guard.simple(statement):
-            if not statement.startswith(("SELECT ", "WITH ", "(")):
-                raise QueryRefused("This endpoint answers SELECT, DESCRIBE, SHOW TABLES and EXISTS only.")
-            # Inside a subquery INTO OUTFILE is a syntax error.
-            tree = self._raw(client, statement.join(_TREE_OF), parameters, "TabSeparated")
-            guard.check(tree.decode(errors="replace"))
+            guard.check(self._tree(client, statement, parameters))
         return self._raw(client, statement, parameters, format), format
+
+    def _canonical(self, client: Client, sql: str) -> str:
+        """The text as ClickHouse itself would write it: one statement, no comments, nothing to be read in two ways."""
+        try:
+            answer = self._raw(client, _CANONICAL, {"sql": _escaped(sql)}, "RawBLOB")
+        except StoreError as error:
+            raise StoreError(str(error).partition(": In scope SELECT formatQuery")[0], error.code) from error
+        return answer.decode(errors="replace")
+
+    def _tree(self, client: Client, statement: str, parameters: Mapping[str, str] | None) -> str:
+        """The statement's syntax tree, taken as a subquery, where INTO OUTFILE and its like are syntax errors."""
+        if not statement.startswith(("SELECT ", "WITH ", "(")):
+            raise QueryRefused("This endpoint answers SELECT, DESCRIBE, SHOW TABLES and EXISTS only.")
+        try:
+            return self._raw(client, statement.join(_TREE_OF), parameters, "TabSeparated").decode(errors="replace")
+        except StoreError as error:
+            if error.code != _SYNTAX_ERROR:
+                raise
+            raise QueryRefused("Only a plain SELECT is allowed here: no INTO OUTFILE, no PARALLEL WITH.") from error
 
     def _raw(self, client: Client, sql: str, parameters: Mapping[str, str] | None, format: str) -> bytes:
         # Only names that the text has: given others, the client would fill in %-placeholders instead.

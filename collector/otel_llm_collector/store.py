@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 _CONNECT_TIMEOUT_S = 5
 _UNKNOWN_DATABASE = 81
+_environment = threading.Lock()
+_OWN_WORDS = re.compile(r"Code: \d+\..*?(?= \(for url |\Z)", re.DOTALL)
 
 
 def literal(value: str | int) -> str:
@@ -39,6 +43,21 @@ def _port(parts: SplitResult) -> int | None:
         return parts.port or 8123
     except ValueError:
         return None
+
+
+@contextlib.contextmanager
+def _utc() -> Iterator[None]:
+    """Open the embedded engine in UTC: it takes its time zone from the environment, once, and nothing else sets it."""
+    with _environment:
+        before = os.environ.get("TZ")
+        os.environ["TZ"] = "UTC"
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["TZ"]
+            else:
+                os.environ["TZ"] = before
 
 
 class Store:
@@ -87,12 +106,13 @@ class Store:
                 self.path.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreUnavailable(f"The store's folder {self.path} cannot be used: {error.strerror}.") from error
-            return clickhouse_connect.get_client(
-                interface="chdb",
-                path=str(self.path),
-                settings=settings,
-                chdb_options={"tmp_path": str(self.path / "tmp") + "/"},
-            )
+            with _utc():
+                return clickhouse_connect.get_client(
+                    interface="chdb",
+                    path=str(self.path),
+                    settings=settings,
+                    chdb_options={"tmp_path": str(self.path / "tmp") + "/"},
+                )
         where: dict[str, Any] = {
             "host": self.host,
             "port": self.port,
@@ -153,7 +173,8 @@ class Store:
             text, code = str(error), getattr(error, "code", None)
             if code is None or isinstance(error, OperationalError):
                 raise StoreUnavailable(f"ClickHouse at {self.name} cannot be reached: {text}", code) from error
-            raise StoreError(text, code) from error
+            own = _OWN_WORDS.search(text)  # what ClickHouse said, without what the client says around it
+            raise StoreError(own[0] if own else text, code) from error
 
     def close(self) -> None:
         """Close every handle; the embedded engine ends with its last one."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from otel_llm_collector import migrations
 from otel_llm_collector.store import Store
 from tests.support.collector import Handle, start_collector
+
+Start = Callable[..., Handle]
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +21,21 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
     handle = start_collector(tmp_path_factory.mktemp("collector"))
     yield handle
     assert handle.stop() == 0
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts collectors of the test's own; what the test leaves running is killed."""
+    handles: list[Handle] = []
+
+    def start(data: Path, **options: Any) -> Handle:
+        handles.append(start_collector(data, **options))
+        return handles[-1]
+
+    yield start
+    for handle in handles:
+        if handle.process.poll() is None:
+            handle.kill()
 
 
 @pytest.fixture

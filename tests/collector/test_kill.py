@@ -10,7 +10,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.support.collector import Handle, launch, start_collector
+from tests.collector.conftest import Start
+from tests.support.collector import Handle, launch
 from tests.support.otlp import START, body, span
 
 KILLS = 20
@@ -114,7 +115,7 @@ def _check(collector: Handle, expected: int) -> None:
     assert nested["sent"] == nested["right"] > 0
 
 
-def test_killed_twenty_times_under_load(tmp_path: Path) -> None:
+def test_killed_twenty_times_under_load(tmp_path: Path, start: Start) -> None:
     """At random moments: while it receives, writes, inserts, replays and starts."""
     chance = random.Random()
     seed = chance.randrange(2**32)
@@ -129,13 +130,13 @@ def test_killed_twenty_times_under_load(tmp_path: Path) -> None:
                 process.kill()
                 process.communicate()
                 continue
-            collector = start_collector(tmp_path, segment_age_s=0.1)
+            collector = start(tmp_path, segment_age_s=0.1)
             replayed += collector.status()["replayed_segments"]
             load.point_at(collector.http)
             time.sleep(chance.uniform(0.05, 1.0))
             collector.kill()
             load.point_at(None)
-        collector = start_collector(tmp_path)
+        collector = start(tmp_path)
         load.point_at(collector.http)
     finally:
         load.finish()

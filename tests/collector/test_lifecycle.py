@@ -17,7 +17,8 @@ from otel_llm_collector.errors import CollectorError
 from otel_llm_collector.lock import FolderLock, Locked
 from otel_llm_collector.running import Running
 from otel_llm_collector.settings import Settings
-from tests.support.collector import get, launch, send, start_collector
+from tests.collector.conftest import Start
+from tests.support.collector import get, launch, send
 from tests.support.otlp import body, span
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -39,9 +40,9 @@ def _complaint(data: Path, **options: Any) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_stores_everything_that_was_accepted(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_stop_stores_everything_that_was_accepted(tmp_path: Path, number: signal.Signals, start: Start) -> None:
     """At once, with segments that are neither large nor old; nothing of it runs afterwards."""
-    collector = start_collector(tmp_path, segment_age_s=3600)
+    collector = start(tmp_path, segment_age_s=3600)
     _send(collector.http, *(body(*(span(CALL) for _ in range(100))) for _ in range(10)))
     assert collector.query("SELECT count() AS n FROM otel_traces") == [{"n": 0}]
     os.kill(collector.pid, number)
@@ -56,14 +57,14 @@ def test_a_stop_stores_everything_that_was_accepted(tmp_path: Path, number: sign
         ]
 
 
-def test_one_collector_a_folder(tmp_path: Path) -> None:
+def test_one_collector_a_folder(tmp_path: Path, start: Start) -> None:
     """The second says which process has it; when that one dies the lock is free."""
-    collector = start_collector(tmp_path)
+    collector = start(tmp_path)
     assert _complaint(tmp_path) == (f"Process {collector.pid} already uses {tmp_path}; stop it or use another --data.")
     collector.kill()
     assert (tmp_path / "collector.json").exists()
     assert Running.find(tmp_path) is None
-    again = start_collector(tmp_path)
+    again = start(tmp_path)
     assert again.stop() == 0
 
 
@@ -79,13 +80,13 @@ def test_a_lock_ends_with_its_holder(tmp_path: Path) -> None:
     second.release()
 
 
-def test_a_request_is_recognised_after_a_crash(tmp_path: Path) -> None:
+def test_a_request_is_recognised_after_a_crash(tmp_path: Path, start: Start) -> None:
     """Its sender did not get the answer, and sends it again to the collector that replays it."""
-    collector = start_collector(tmp_path, segment_age_s=3600)
+    collector = start(tmp_path, segment_age_s=3600)
     sent = body(span(CALL), service="again")
     _send(collector.http, sent)
     collector.kill()
-    collector = start_collector(tmp_path)
+    collector = start(tmp_path)
     _send(collector.http, sent)
     collector.flush()
     assert collector.query("SELECT count() AS n FROM otel_traces") == [{"n": 1}]
@@ -94,16 +95,16 @@ def test_a_request_is_recognised_after_a_crash(tmp_path: Path) -> None:
     collector.stop()
 
 
-def test_a_damaged_log_is_delivered_but_for_the_damage(tmp_path: Path) -> None:
+def test_a_damaged_log_is_delivered_but_for_the_damage(tmp_path: Path, start: Start) -> None:
     """A flipped record is set aside, a torn tail is cut, the others are stored; both are counted."""
-    collector = start_collector(tmp_path, segment_age_s=3600)
+    collector = start(tmp_path, segment_age_s=3600)
     _send(collector.http, *(body(span({"n": n})) for n in range(3)))
     collector.kill()
     (segment,) = (tmp_path / "log").glob("*.seg")
     data = bytearray(segment.read_bytes())
     data[len(data) // 2] ^= 1
     segment.write_bytes(data + data[:20])
-    collector = start_collector(tmp_path)
+    collector = start(tmp_path)
     collector.flush()
     assert collector.query("SELECT SpanAttributes['n'] AS n FROM otel_traces ORDER BY n") == [{"n": "0"}, {"n": "2"}]
     status = collector.status()
@@ -167,9 +168,9 @@ def test_an_embedded_store_that_cannot_be_opened(tmp_path: Path) -> None:
     assert _complaint(tmp_path) == f"The store's folder {tmp_path}/store cannot be used: File exists."
 
 
-def test_alive_ready_and_status(tmp_path: Path) -> None:
+def test_alive_ready_and_status(tmp_path: Path, start: Start) -> None:
     """Where it listens is in the data folder, for those who look for it."""
-    collector = start_collector(tmp_path)
+    collector = start(tmp_path)
     assert get(collector.api + "/livez") == (200, b"ok\n")
     assert get(collector.api + "/readyz") == (200, b"ok\n")
     found = json.loads((tmp_path / "collector.json").read_text())
@@ -190,7 +191,7 @@ def test_alive_ready_and_status(tmp_path: Path) -> None:
     collector.stop()
 
 
-def test_in_this_process(tmp_path: Path) -> None:
+def test_in_this_process(tmp_path: Path, start: Start) -> None:
     """As a context manager, on free ports; what is wrong is raised."""
     settings = Settings(data=tmp_path, grpc_port=0, http_port=0, api_port=0)
     with Collector(settings) as collector:
@@ -211,17 +212,43 @@ def test_reading_where_there_is_nothing(tmp_path: Path) -> None:
         Reader.open(tmp_path)
 
 
-def test_reading_while_another_reads(tmp_path: Path) -> None:
+def test_reading_while_another_reads(tmp_path: Path, start: Start) -> None:
     """The embedded store has one process at a time, and says which."""
-    start_collector(tmp_path).stop()
+    start(tmp_path).stop()
     with Reader.open(tmp_path), pytest.raises(CollectorError, match=f"Process {os.getpid()} already uses"):
         Reader.open(tmp_path)
 
 
-def test_asking_a_collector_that_has_just_gone(tmp_path: Path) -> None:
+def test_asking_a_collector_that_has_just_gone(tmp_path: Path, start: Start) -> None:
     """A sentence with the address."""
-    collector = start_collector(tmp_path)
+    collector = start(tmp_path)
     with Reader.open(tmp_path) as reader:
         collector.stop()
         with pytest.raises(CollectorError, match=f"The collector at {collector.api} does not answer"):
             reader.query("SELECT 1")
+
+
+def test_times_are_utc_wherever_the_collector_runs(
+    tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine takes the machine's time zone for its own; answers do not."""
+    monkeypatch.setenv("TZ", "America/St_Johns")
+    collector = start(tmp_path)
+    _send(collector.http, body(span(CALL)))
+    collector.flush()
+    assert collector.query(
+        "SELECT toString(Timestamp) AS t, toString(start_time) AS s, toString(hour) AS h "
+        "FROM otel_traces, llm_calls, llm_calls_hourly"
+    ) == [{"t": "2026-09-21 14:13:20.000000000", "s": "2026-09-21 14:13:20.000000000", "h": "2026-09-21 14:00:00"}]
+    collector.stop()
+
+
+def test_a_pid_that_is_another_s_by_now(tmp_path: Path, start: Start) -> None:
+    """The file of a collector that was killed names a process that lives, but not as a collector."""
+    collector = start(tmp_path)
+    collector.kill()
+    said = json.loads((tmp_path / "collector.json").read_text())
+    (tmp_path / "collector.json").write_text(json.dumps({**said, "pid": os.getpid()}))
+    with Reader.open(tmp_path) as reader:
+        assert reader.running is None
+        assert reader.query("SELECT 1 AS a") == [{"a": 1}]

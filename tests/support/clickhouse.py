@@ -65,7 +65,7 @@ async def _serve(folder: Path, port: int) -> None:
             database = asked.pop("database", "default")
             parameters = {name[6:]: asked.pop(name) for name in list(asked) if name.startswith("param_")}
             connection.query(f"USE `{database}`", "TSV")
-            for name, text in asked.items():
+            for name, text in sorted(asked.items(), key=lambda pair: pair[0] == "readonly"):  # all at once, on a server
                 if name not in CHDB_TRANSPORT_SETTINGS:
                     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
                     connection.query(f"SET {name} = '{escaped}'", "TSV")

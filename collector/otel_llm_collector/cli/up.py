@@ -43,19 +43,19 @@ def up(
 
 def _announce(running: Running, data: str, host: str) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_row("OTLP/gRPC", running.grpc)
-    table.add_row("OTLP/HTTP", running.http)
-    table.add_row("API, SQL", running.api)
-    table.add_row("Store", running.store)
     folder = "" if data == DATA.as_posix() else f" --data {data}"
-    table.add_row("Look", f"otel-llm calls{folder}, or any SQL: otel-llm sql{folder} 'SHOW TABLES'")
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]otel-llm {running.version}[/bold] collects (pid {running.pid}); Ctrl-C stops it.")
-    console.print(table)
+    for name, where in (
+        ("OTLP/gRPC", running.grpc),
+        ("OTLP/HTTP", running.http),
+        ("API, SQL", running.api),
+        ("Store", running.store),
+        ("Look", f"otel-llm calls{folder}"),
+        ("Ask", f"otel-llm sql{folder} 'SHOW TABLES'"),
+    ):
+        console.print(f"  [bold]{name:<10}[/bold] {where}")
     if not _loopback(host):
         console.print(
             f"[yellow]Anyone who reaches {host} can send spans and read them: there are no keys yet.[/yellow]"

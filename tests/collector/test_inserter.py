@@ -1,0 +1,127 @@
+"""From the log into the store: once, in order, and past what the store cannot take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from otel_llm_collector.counts import Counts
+from otel_llm_collector.errors import StoreUnavailable
+from otel_llm_collector.inserter import Inserter
+from otel_llm_collector.record import Record
+from otel_llm_collector.segment import Segment, identity
+from otel_llm_collector.store import Store
+from tests.support.otlp import body, span
+
+CALL = {"gen_ai.operation.name": "chat"}
+WAIT_S = 60
+
+
+class Line:
+    """An inserter over a store, and segments to give it."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store = store
+        self.folder = folder
+        self.counts = Counts()
+        self.freed = 0
+        self.prepared = 0
+        self.inserter = Inserter(store, self.counts, folder / "quarantine", self._prepare, self._free)
+        self.failures: list[Exception] = []
+
+    def segment(self, number: int, *bodies: bytes) -> Segment:
+        path = self.folder / f"{number:020d}-0102030405060708.seg"
+        records = [Record.of(sent, 1) for sent in bodies]
+        path.write_bytes(b"".join(record.encode(identity(path)) for record in records))
+        return Segment(path, path.stat().st_size, len(records))
+
+    def insert(self, *segments: Segment) -> None:
+        for segment in segments:
+            self.inserter.add(segment)
+        assert self.inserter.wait(WAIT_S)
+
+    def stored(self) -> dict[str, int]:
+        (row,) = self.store.rows(
+            "SELECT count() AS spans, (SELECT count() FROM llm_calls) AS calls, "
+            "(SELECT sum(calls) FROM llm_calls_hourly) AS summed, "
+            "(SELECT count() FROM otel_traces_trace_id_ts) AS traces FROM otel_traces"
+        )
+        return row
+
+    def _prepare(self) -> None:
+        self.prepared += 1
+        if self.failures:
+            raise self.failures.pop()
+
+    def _free(self, size: int) -> None:
+        self.freed += size
+
+
+@pytest.fixture
+def line(store: Store, tmp_path: Path) -> Iterator[Line]:
+    (tmp_path / "log").mkdir()
+    line = Line(store, tmp_path / "log")
+    line.inserter.start()
+    yield line
+    line.inserter.stop()
+
+
+@pytest.mark.parametrize("count", [1, 70_000])
+@pytest.mark.parametrize("nested", [False, True], ids=["plain", "nested"])
+def test_a_segment_that_is_inserted_again_counts_once(line: Line, count: int, nested: bool) -> None:
+    """As after a crash between the insert and the removal: in every table, also over ClickHouse's block size."""
+    trace = b"one trace, 16 by"
+    spans = [span(CALL, trace_id=trace) for _ in range(count - 1)]
+    sent = body(*spans, span({**CALL, "deep": {"a": [1]}} if nested else CALL, trace_id=trace))
+    for _ in range(3):
+        line.insert(line.segment(1, sent))
+        assert line.stored() == {"spans": count, "calls": count, "summed": count, "traces": 1}
+    assert line.counts.rewritten_segments == (3 if nested else 0)
+    line.insert(line.segment(2, body(span(CALL))))
+    assert line.stored()["spans"] == count + 1, "another segment is another"
+
+
+def test_a_segment_is_removed_once_it_is_stored(line: Line) -> None:
+    """And its room in the log is free."""
+    segment = line.segment(1, body(span()), body(span()))
+    line.insert(segment)
+    assert list(line.folder.iterdir()) == []
+    assert line.freed == segment.size
+    assert line.counts.inserted_spans == 2
+
+
+def test_what_the_store_can_never_take_is_set_aside(line: Line) -> None:
+    """With the reason beside it; the segments behind it are stored."""
+    poison = line.segment(1, b"\x0a\xff\xff\xff\xff\x7f")
+    whole = line.segment(2, body(span()))
+    line.insert(poison, whole)
+    assert line.stored()["spans"] == 1
+    assert line.counts.quarantined == 1
+    assert line.inserter.last_error == ""
+    assert sorted(path.suffix for path in (line.folder / "quarantine").iterdir()) == [".reason", ".seg"]
+    (reason,) = (line.folder / "quarantine").glob("*.reason")
+    assert reason.read_text().startswith("Code: ")
+
+
+def test_a_tail_that_was_never_promised_is_not_inserted(line: Line) -> None:
+    """A failed write left more in the file than its senders were told."""
+    segment = line.segment(1, body(span()))
+    with segment.path.open("ab") as file:
+        file.write(body(span()))
+    line.insert(segment)
+    assert line.stored()["spans"] == 1
+
+
+def test_tables_are_made_until_they_can_be(store: Store, tmp_path: Path) -> None:
+    """A server that is away at first; the reason is told as long as it holds."""
+    line = Line(store, tmp_path)
+    line.failures = [StoreUnavailable("gone"), StoreUnavailable("still gone")]
+    segment = line.segment(1, body(span()))
+    line.inserter.start()
+    line.insert(segment)
+    line.inserter.stop()
+    assert line.prepared == 3
+    assert line.inserter.last_error == ""
+    assert line.stored()["spans"] == 1
