@@ -1,23 +1,24 @@
--- Functions that the read-only SQL endpoint may call. What is not listed is refused: functions that read files, reach the
--- network, sleep, or tell about the machine are found in the categories that are left out.
+-- Every function, and whether the read-only SQL endpoint may call it. Those that read files, reach the network, sleep
+-- or tell about the machine are found in the categories that are left out.
 WITH allowed AS (
-SELECT name
-FROM system.functions
-WHERE origin = 'System'
-  AND name NOT IN ('chdb', 'formatRow', 'formatRowNoNewline', 'kqlParameterCast')
-  AND (
-    is_aggregate
-    OR categories IN (
-        'Arithmetic', 'Arrays', 'Bit', 'Bitmap', 'Comparison', 'Conditional', 'Dates and Times', 'Distance', 'Encoding',
-        'Financial', 'Geo', 'Hash', 'IP Address', 'JSON', 'Logical', 'Map', 'Mathematical', 'Null', 'Random Number',
-        'Rounding', 'String', 'String Replacement', 'String Search', 'String Splitting', 'Time Series', 'Time Window',
-        'Tuple', 'Type Conversion', 'URL', 'UUID')
-    OR name IN (
-        '_CAST', 'bar', 'byteSize', 'caseWithExpression', 'currentDatabase', 'defaultValueOfArgumentType',
-        'displayName', 'finalizeAggregation', 'formatReadableDecimalSize', 'formatReadableQuantity',
-        'formatReadableSize', 'formatReadableTimeDelta', 'identity', 'ignore', 'initializeAggregation', 'isConstant',
-        'lowCardinalityKeys', 'materialize', 'minSampleSizeContinuous', 'minSampleSizeConversion', 'neighbor',
-        'parseReadableSize', 'parseTimeDelta', 'rowNumberInAllBlocks', 'rowNumberInBlock', 'runningDifference',
-        'toColumnTypeName', 'toTypeName', 'transform', 'variantElement', 'variantType', 'version')))
+    SELECT name
+    FROM system.functions
+    WHERE origin = 'System'
+      AND name NOT IN ('chdb', 'formatRow', 'formatRowNoNewline', 'kqlParameterCast')
+      AND (
+        is_aggregate
+        OR categories IN (
+            'Arithmetic', 'Arrays', 'Bit', 'Bitmap', 'Comparison', 'Conditional', 'Dates and Times', 'Distance',
+            'Encoding', 'Financial', 'Geo', 'Hash', 'IP Address', 'JSON', 'Logical', 'Map', 'Mathematical', 'Null',
+            'Random Number', 'Rounding', 'String', 'String Replacement', 'String Search', 'String Splitting',
+            'Time Series', 'Time Window', 'Tuple', 'Type Conversion', 'URL', 'UUID')
+        OR name IN (
+            '_CAST', 'bar', 'byteSize', 'caseWithExpression', 'currentDatabase', 'defaultValueOfArgumentType',
+            'displayName', 'finalizeAggregation', 'formatReadableDecimalSize', 'formatReadableQuantity',
+            'formatReadableSize', 'formatReadableTimeDelta', 'identity', 'ignore', 'initializeAggregation',
+            'isConstant', 'lowCardinalityKeys', 'materialize', 'minSampleSizeContinuous', 'minSampleSizeConversion',
+            'neighbor', 'parseReadableSize', 'parseTimeDelta', 'rowNumberInAllBlocks', 'rowNumberInBlock',
+            'runningDifference', 'toColumnTypeName', 'toTypeName', 'transform', 'variantElement', 'variantType',
+            'version')))
 SELECT name, is_aggregate, case_insensitive, (name IN allowed OR alias_to IN allowed) AS allowed
 FROM system.functions

@@ -33,11 +33,9 @@ class Intake:
         """``seen`` are the digests of requests that an earlier run acknowledged."""
         self._log = log
         self._counts = counts
-        self._known: OrderedDict[bytes, asyncio.Future[None]] = OrderedDict()
-        for mark in seen:
-            written = asyncio.get_running_loop().create_future()
-            written.set_result(None)
-            self._known[mark] = written
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._done.set_result(None)
+        self._known: OrderedDict[bytes, asyncio.Future[None]] = OrderedDict.fromkeys(seen, self._done)
 
     async def accept(self, body: bytes) -> Accepted:
         """Returns when the request is on disk.
@@ -89,3 +87,5 @@ class Intake:
             self._known.pop(mark, None)
             raise
         self._counts.accepted_spans += spans
+        if mark in self._known:
+            self._known[mark] = self._done

@@ -102,7 +102,7 @@ def sync(store: Store) -> list[str]:
         if old is None:
             changes.append(
                 f"ADD COLUMN IF NOT EXISTS {column.name} {column.type} DEFAULT {column.expression} "
-                f"COMMENT {literal(column.comment)} AFTER {after}"
+                f"COMMENT {literal(column.comment)} CODEC(ZSTD(1)) AFTER {after}"
             )
             added.append(column.name)
         elif old["type"] != column.type:

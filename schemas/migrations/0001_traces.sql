@@ -74,72 +74,28 @@ FROM otel_traces
 WHERE TraceId != ''
 GROUP BY TraceId;
 
--- Segments of the collector's log land here: one row is one OTLP TracesData message, read with schemas/otlp_traces.proto.
--- The column `value` of a value says which kind it is (input_format_protobuf_oneof_presence), so 0, false and '' count.
+-- Segments of the collector's log land here: one row is one OTLP TracesData message, read with otlp_traces.proto. The
+-- member `value` of a value says which kind it is (input_format_protobuf_oneof_presence), so 0, false and '' count. The
+-- type repeats itself, so it is put together from its parts.
 CREATE TABLE IF NOT EXISTS otlp_traces_in
-(
-    resource_spans Array(Tuple(
-        resource Tuple(attributes Array(Tuple(
-            key String,
-            value Tuple(
-                value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4,
-                            'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7),
-                string_value String, bool_value Bool, int_value Int64, double_value Float64,
-                array_value Tuple(values Array(Tuple(
-                    value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3, 'double_value' = 4,
-                                'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7),
-                    string_value String, bool_value Bool, int_value Int64, double_value Float64, array_value String, kvlist_value String, bytes_value String))),
-                kvlist_value String, bytes_value String)))),
-        scope_spans Array(Tuple(
-            scope Tuple(name String, version String),
-            spans Array(Tuple(
-                trace_id String, span_id String, trace_state String, parent_span_id String, name String, kind Int32,
-                start_time_unix_nano UInt64, end_time_unix_nano UInt64,
-                attributes Array(Tuple(
-                    key String,
-                    value Tuple(
-                        value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3,
-                                    'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7),
-                        string_value String, bool_value Bool, int_value Int64, double_value Float64,
-                        array_value Tuple(values Array(Tuple(
-                            value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3,
-                                        'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7),
-                            string_value String, bool_value Bool, int_value Int64, double_value Float64,
-                            array_value String, kvlist_value String, bytes_value String))),
-                        kvlist_value String, bytes_value String))),
-                events Array(Tuple(
-                    time_unix_nano UInt64, name String,
-                    attributes Array(Tuple(
-                        key String,
-                        value Tuple(
-                            value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3,
-                                        'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7),
-                            string_value String, bool_value Bool, int_value Int64, double_value Float64,
-                            array_value Tuple(values Array(Tuple(
-                                value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3,
-                                            'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6,
-                                            'bytes_value' = 7),
-                                string_value String, bool_value Bool, int_value Int64, double_value Float64,
-                                array_value String, kvlist_value String, bytes_value String))),
-                            kvlist_value String, bytes_value String))))),
-                links Array(Tuple(
-                    trace_id String, span_id String, trace_state String,
-                    attributes Array(Tuple(
-                        key String,
-                        value Tuple(
-                            value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3,
-                                        'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6, 'bytes_value' = 7),
-                            string_value String, bool_value Bool, int_value Int64, double_value Float64,
-                            array_value Tuple(values Array(Tuple(
-                                value Enum8('no' = 0, 'string_value' = 1, 'bool_value' = 2, 'int_value' = 3,
-                                            'double_value' = 4, 'array_value' = 5, 'kvlist_value' = 6,
-                                            'bytes_value' = 7),
-                                string_value String, bool_value Bool, int_value Int64, double_value Float64,
-                                array_value String, kvlist_value String, bytes_value String))),
-                            kvlist_value String, bytes_value String))))),
-                status Tuple(message String, code Int32)))))))
-)
-ENGINE = Null;
+ENGINE = Null
+EMPTY AS
+WITH
+    'value Enum8(\'no\' = 0, \'string_value\' = 1, \'bool_value\' = 2, \'int_value\' = 3, \'double_value\' = 4, '
+    || '\'array_value\' = 5, \'kvlist_value\' = 6, \'bytes_value\' = 7), '
+    || 'string_value String, bool_value Bool, int_value Int64, double_value Float64, '
+    || 'kvlist_value String, bytes_value String, ' AS kinds,
+    'Tuple(' || kinds || 'array_value String)' AS element,
+    'Tuple(' || kinds || 'array_value Tuple(values Array(' || element || ')))' AS any_value,
+    'attributes Array(Tuple(key String, value ' || any_value || '))' AS attributes,
+    'Array(Tuple(time_unix_nano UInt64, name String, ' || attributes || '))' AS events,
+    'Array(Tuple(trace_id String, span_id String, trace_state String, ' || attributes || '))' AS links,
+    'Array(Tuple(trace_id String, span_id String, trace_state String, parent_span_id String, name String, kind Int32, '
+    || 'start_time_unix_nano UInt64, end_time_unix_nano UInt64, ' || attributes || ', '
+    || 'events ' || events || ', links ' || links || ', status Tuple(message String, code Int32)))' AS spans,
+    'Array(Tuple(scope Tuple(name String, version String), spans ' || spans || '))' AS scope_spans
+SELECT CAST(
+    [], 'Array(Tuple(resource Tuple(' || attributes || '), scope_spans ' || scope_spans || '))') AS resource_spans;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_traces_mv TO otel_traces AS
 WITH

@@ -1,6 +1,6 @@
 -- One row a model call: every span that says it is one, by whichever instrumentation. The columns that derive from the
--- attribute dictionary are added when the collector starts, each with a DEFAULT over `attributes`: a line that is new in
--- the dictionary fills old rows too.
+-- attribute dictionary are added when the collector starts, each with a DEFAULT over `attributes`, so that a line that
+-- is new in the dictionary fills old rows too.
 
 CREATE TABLE IF NOT EXISTS llm_calls
 (
@@ -47,10 +47,11 @@ SELECT
               'gen_ai.tool.definitions', 'gen_ai.tool.call.arguments', 'gen_ai.tool.call.result',
               'gen_ai.retrieval.documents', 'gen_ai.retrieval.query.text', 'gen_ai.prompt', 'gen_ai.completion',
               'input.value', 'output.value', 'llm.prompts', 'llm.completions', 'llm.prompt_template.variables',
-              'traceloop.entity.input', 'traceloop.entity.output',
-              'langfuse.observation.input', 'langfuse.observation.output')
-        OR match(k, '^gen_ai\\.(prompt|completion)\\.\\d+\\.')
-        OR startsWith(k, 'llm.input_messages.') OR startsWith(k, 'llm.output_messages.')), SpanAttributes) AS attributes,
+              'traceloop.entity.input', 'traceloop.entity.output', 'langfuse.observation.input',
+              'langfuse.observation.output', 'gcp.vertex.agent.llm_request', 'gcp.vertex.agent.llm_response',
+              'gcp.vertex.agent.tool_call_args', 'gcp.vertex.agent.tool_response', 'ai.prompt', 'ai.response.text')
+        OR match(k, '^gen_ai\\.(prompt|completion)\\.\\d+\\.|^llm\\.(input|output)_messages\\.|^ai\\.prompt\\.')
+    ), SpanAttributes) AS attributes,
     ResourceAttributes AS resource_attributes
 FROM otel_traces
 WHERE hasAny(mapKeys(SpanAttributes), ['gen_ai.operation.name', 'gen_ai.provider.name', 'gen_ai.system']);

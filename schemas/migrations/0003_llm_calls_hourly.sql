@@ -1,4 +1,5 @@
--- Calls summed by hour. Rows with the same key are added together in the background, so every question sums: SELECT sum(calls) …
+-- Calls summed by hour. Rows with the same key are added together in the background, at some time, so every question
+-- sums: SELECT sum(calls) …
 
 CREATE TABLE IF NOT EXISTS llm_calls_hourly
 (
