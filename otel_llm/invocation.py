@@ -243,8 +243,10 @@ class Invocation:
         if error is not None:
             values[a.ERROR_TYPE.name] = error_type(error)
             self.span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
-        for name in [key for key, value in values.items() if type(value) is str and not value.isascii()]:
-            values[name] = values[name].encode("utf-8", "replace").decode()  # a lone surrogate would cost the batch
+        for value in values.values():
+            if type(value) is str and not value.isascii():
+                _mend(values)
+                break
         if self.start.items() <= values.items():  # what the span has from its start need not be sent again
             values = dict(islice(values.items(), len(self.start), None))
         self.span.set_attributes(values)
@@ -282,3 +284,10 @@ def error_type(error: BaseException) -> str:
         if kind.__module__ == "builtins"
         else f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
     )
+
+
+def _mend(values: dict[str, Any]) -> None:
+    """Replaces lone surrogates: one of them would cost the exporter its whole batch."""
+    for name, value in values.items():
+        if type(value) is str and not value.isascii():
+            values[name] = value.encode("utf-8", "replace").decode()

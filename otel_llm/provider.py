@@ -127,50 +127,42 @@ class Endpoint:
         return values
 
 
-class _Field(NamedTuple):
-    """A field of an object: the attributes that it fills, and what is read below it."""
+class _Branch(NamedTuple):
+    """A field of which more is read than its value: what it adds to, and what is read below it."""
 
-    sets: tuple[str, ...]
     adds: tuple[Attribute, ...]
     gathered: bool
     below: _Level | None
 
 
 class _Level:
-    """What is read of an object: all its fields at once, in C; where one is missing (an older SDK), singly."""
+    """What is read of an object: plain fields into one attribute each, then branches."""
 
-    __slots__ = ("fields", "getter", "names")
+    __slots__ = ("branches", "branching", "leaves", "plain")
 
     def __init__(self, level: Mapping[str, Any], shared: frozenset[Attribute]) -> None:
-        steps = [(step, below) for step, below in level.items() if step]
-        self.names = tuple(step.removesuffix("[]") for step, _ in steps)
-        self.getter = attrgetter(*self.names) if len(self.names) > 1 else None
-        self.fields = tuple(
-            _Field(
-                tuple(attribute.name for attribute in below.get("", ()) if attribute not in shared),
-                tuple(attribute for attribute in below.get("", ()) if attribute in shared),
-                step.endswith("[]"),
-                _Level(below, shared) if set(below) - {""} else None,
+        steps = [(step, below, below.get("", [])) for step, below in level.items() if step]
+        leaves = {step: filled[0].name for step, below, filled in steps if _leaf(below, shared)}
+        branches = {
+            step.removesuffix("[]"): _Branch(
+                tuple(filled), step.endswith("[]"), _Level(below, shared) if set(below) - {""} else None
             )
-            for step, below in steps
-        )
-
-    def values(self, thing: Any) -> Iterable[Any]:
-        """The fields of an object or a mapping, in order, ``None`` where there is none."""
-        if self.getter is not None:
-            try:
-                return self.getter(thing)
-            except AttributeError:
-                pass
-        return [get(thing, name) for name in self.names]
+            for step, below, filled in steps
+            if step not in leaves
+        }
+        self.plain = _Getter(leaves)
+        self.leaves = tuple(leaves.values())
+        self.branching = _Getter(branches)
+        self.branches = tuple(branches.values())
 
     def walk(self, thing: Any, found: dict[str, Any]) -> None:
         """Adds what there is in an object to ``found``."""
-        for value, (sets, adds, gathered, below) in zip(self.values(thing), self.fields, strict=True):
+        for name, value in zip(self.leaves, self.plain(thing), strict=True):
+            if value is not None:
+                found[name] = value
+        for (adds, gathered, below), value in zip(self.branches, self.branching(thing), strict=True):
             if value is None:
                 continue
-            for name in sets:
-                found[name] = value
             for attribute in adds:
                 if attribute.kind == "string[]":
                     found.setdefault(attribute.name, []).append(value)
@@ -179,6 +171,31 @@ class _Level:
             if below is not None:
                 for item in value if gathered else (value,):
                     below.walk(item, found)
+
+
+def _leaf(below: Mapping[str, Any], shared: frozenset[Attribute]) -> bool:
+    """Whether a field fills one attribute, by itself, and holds nothing else."""
+    return set(below) == {""} and len(below[""]) == 1 and below[""][0] not in shared
+
+
+class _Getter:
+    """Takes fields of an object at once, in C; where one is missing (an older SDK, a mapping), one by one."""
+
+    __slots__ = ("_at_once", "_names")
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = tuple(names)
+        self._at_once = attrgetter(*self._names) if len(self._names) > 1 else None
+
+    def __call__(self, thing: Any) -> Sequence[Any]:
+        if self._at_once is not None:
+            try:
+                values: Sequence[Any] = self._at_once(thing)
+            except AttributeError:
+                pass
+            else:
+                return values
+        return [get(thing, name) for name in self._names]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,7 +125,7 @@ def carried(texts: Iterable[str]) -> Rendered | None:
     recent = _recent.get()
     for text in texts:
         size = len(text)
-        for rendered in recent:
+        for rendered in recent if size >= SHORTEST_PART else ():
             length = len(rendered.text)
             if longest < length <= size and (
                 rendered.text is text or (rendered.text in text if length >= SHORTEST_PART else rendered.text == text)
