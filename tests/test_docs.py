@@ -1,0 +1,100 @@
+"""What the documents promise is there, and what they show runs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from otel_llm.testing import ScriptedProvider
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+#: How many items each part of the feature list has.
+ITEMS = {"A": 28, "B": 47, "C": 26, "D": 18, "E": 22}
+
+
+def _defined(node_id: str) -> bool:
+    """Whether a test of that id is defined, by the text of its file."""
+    path, *names = node_id.split("::")
+    scope: list[ast.stmt] = ast.parse((ROOT / path).read_text()).body if (ROOT / path).is_file() else []
+    for name in names:
+        found = [node for node in scope if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name]
+        if not found:
+            return False
+        scope = found[0].body
+    return bool(names)
+
+
+def test_every_feature_has_its_row_and_every_claim_its_test() -> None:
+    """All items, in order, once each; a test that is named exists, and a row with one says where the feature lives."""
+    rows = [line.split(" | ") for line in (ROOT / "docs" / "features.md").read_text().splitlines() if line[:3] != "| i"]
+    rows = [row for row in rows if len(row) == 4]
+    assert [row[0].removeprefix("| ") for row in rows] == [
+        f"{part}{number}" for part, count in ITEMS.items() for number in range(1, count + 1)
+    ]
+    proven = [(row[2], row[3].strip(" |`")) for row in rows if row[3].strip(" |")]
+    assert proven
+    assert [test for where, test in proven if not _defined(test) or not where or where.startswith("partly")] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link to a file of the repository, and every file named as code."""
+    text = page.read_text()
+    named = re.findall(r"\]\((?!https?:|#)([^)#]+)\)", text)
+    assert [link for link in named if not (page.parent / link).exists()] == []
+    files = re.findall(r"`((?:otel_llm|collector|schemas|tests|tools|benchmarks|docs|examples)/[\w./-]+?)`", text)
+    assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def test_the_readme_is_short() -> None:
+    """One can read it whole."""
+    assert len(README.splitlines()) < 150
+
+
+def test_the_readmes_commands_exist() -> None:
+    """Every command that it names."""
+    from otel_llm_collector.cli import _app
+
+    known = {command.name for command in _app().registered_commands}
+    assert set(re.findall(r"^otel-llm (\w+)", README, re.MULTILINE)) <= known
+    assert {"demo", "up"} <= known
+
+
+def test_the_readmes_code_runs(tmp_path: Path) -> None:
+    """The Python blocks, one after the other, as a user would paste them; the provider alone is scripted."""
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 2
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "greeting.yaml").write_text('versions: {"1": {template: "Say hello to {{ name }}."}}')
+    away = "import otel_llm.local; otel_llm.local.DEFAULT = 'http://127.0.0.1:9'\n"
+    with ScriptedProvider() as provider:
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+        environ |= {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": provider.openai_base_url}
+        try:
+            done = subprocess.run(
+                [sys.executable, "-c", away + "\n".join(blocks)],
+                capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environ, check=False,
+            )  # fmt: skip
+            asked = subprocess.run(
+                [sys.executable, "-m", "otel_llm_collector", "calls", "--json", "--data", str(tmp_path / ".otel-llm")],
+                capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+        finally:
+            state = json.loads((tmp_path / ".otel-llm" / "collector.json").read_text())
+            os.kill(state["pid"], signal.SIGTERM)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"This is a scripted answer .* 00-[0-9a-f]{32}-[0-9a-f]{16}-\d\d\n", done.stdout)
+    assert {(call["user_id"], call["call_type"], call["prompt_name"]) for call in json.loads(asked.stdout)} == {
+        ("ada", "summarization", ""), ("", "", "greeting"),
+    }  # fmt: skip
