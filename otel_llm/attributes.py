@@ -271,7 +271,7 @@ ERROR_TYPE = Attribute(
 WAS_SUCCESSFUL = _own(
     "outcome.was_successful", "bool", "What came of the call, where it was known in time.",
     "was_successful", "Nullable(Bool)")
-SCHEMA_VERSION = _own("schema.version", "string", "Version of this dictionary.", "schema_version", LC)
+SCHEMA_VERSION = _own("schema.version", "string", "Version of this dictionary; an attribute of the scope.")
 
 # Content: captured only when asked for, kept in the span and out of llm_calls --------------------------------------
 INPUT_MESSAGES = Attribute("gen_ai.input.messages", "string", "The messages that were sent, as JSON.", content=True)

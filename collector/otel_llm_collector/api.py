@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +12,7 @@ from aiohttp import web
 
 from .errors import CollectorError
 from .listen import listen
+from .pages import foreign
 from .query import Query
 from .settings import DRAIN_S, MIB, Settings
 
@@ -51,7 +52,16 @@ class Api:
 
     async def start(self, settings: Settings) -> tuple[web.AppRunner, int]:
         """The endpoints on their port."""
-        app = web.Application(client_max_size=MIB)
+
+        @web.middleware
+        async def ours_only(
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        ) -> web.StreamResponse:
+            if refusal := foreign(request, settings.host):
+                return web.Response(status=403, text=f"{refusal}\n")
+            return await handler(request)
+
+        app = web.Application(client_max_size=MIB, middlewares=[ours_only])
         app.add_routes(
             [
                 web.get("/livez", self._livez),
@@ -63,7 +73,7 @@ class Api:
             ]
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_S)
-        return runner, await listen(runner, settings.host, settings.api_port, "The API")
+        return runner, await listen(runner, settings, settings.api_port, "The API")
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -88,7 +98,11 @@ class Api:
 
     async def _ask(self, request: web.Request) -> web.Response:
         """SQL in the body, in ``query=``, or begun there and ended here; ``param_name=`` fill ``{name:Type}``."""
-        sql = "\n".join(filter(None, (request.query.get("query", ""), await request.text())))
+        try:
+            body = (await request.read()).decode()
+        except UnicodeDecodeError:
+            return web.Response(status=400, text="The statement is not UTF-8.\n")
+        sql = "\n".join(filter(None, (request.query.get("query", ""), body)))
         if not sql.strip():
             if request.method == "GET":
                 return web.json_response({"service": "otel-llm", **self._status()})

@@ -121,9 +121,9 @@ class Collector:
             pid=os.getpid(),
             version=version("otel-llm"),
             started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            grpc=f"http://{settings.host}:{grpc_port}",
-            http=f"http://{settings.host}:{http_port}",
-            api=f"http://{settings.host}:{api_port}",
+            grpc=f"http://{settings.address(grpc_port)}",
+            http=f"http://{settings.address(http_port)}",
+            api=f"http://{settings.address(api_port)}",
             store=engine.store.name,
         )
 

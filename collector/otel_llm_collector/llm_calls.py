@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from otel_llm.attributes import BY_NAME, Attribute, columns
+from otel_llm.attributes import BY_NAME, CALL_ID, Attribute, columns
 
 from .errors import SchemaError
 from .store import Store, literal
@@ -24,6 +24,8 @@ _NUMBERS = {
     "Nullable(Float64)": "toFloat64OrNull",
 }
 _TRUE = "('true', 'True', '1')"
+_HANDLE = "concat('00-', trace_id, '-', span_id, '-01')"
+"""The handle of a call: the W3C traceparent of its span, which is on no span of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ def expression(attribute: Attribute) -> str:
         return _family(attribute, where)
     text = _text(where, (attribute.name, *attribute.aliases))
     kind = attribute.type or ""
+    if attribute is CALL_ID:
+        return f"if({text} = '', {_HANDLE}, {text})"
     if kind in ("String", "LowCardinality(String)"):
         return text
     if kind == "Bool":

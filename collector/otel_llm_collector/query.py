@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # A subset of what the client takes for a placeholder: where one of these is found it leaves the rest of the text alone.
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*):[^{}]+\}", re.ASCII)
 _FORMAT = re.compile(r"(.*) FORMAT (\w+)", re.DOTALL)
+_FORMAT_NAME = re.compile(r"\w+", re.ASCII)
 
 _CANONICAL = "SELECT formatQuerySingleLine({sql:String})"
 _SYNTAX_ERROR = 62
@@ -65,6 +66,8 @@ class Query:
         statement = self._canonical(client, sql)
         if clause := _FORMAT.fullmatch(statement):
             statement, format = clause[1], clause[2]
+        if not _FORMAT_NAME.fullmatch(format):  # the client puts it behind the statement as it is
+            raise QueryRefused(f"{format!r} is not the name of a format; JSON, CSVWithNames and TabSeparated are.")
         guard = self._rules()
         if not guard.simple(statement):
             guard.check(self._tree(client, statement, parameters))

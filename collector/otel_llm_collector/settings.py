@@ -51,3 +51,7 @@ class Settings:
     @property
     def store_url(self) -> str:
         return self.store or f"chdb://{(self.data / 'store').resolve()}"
+
+    def address(self, port: int) -> str:
+        """Where a port is, as URLs write it: an IPv6 host is in brackets."""
+        return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"

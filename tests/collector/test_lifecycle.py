@@ -168,6 +168,17 @@ def test_an_embedded_store_that_cannot_be_opened(tmp_path: Path) -> None:
     assert _complaint(tmp_path) == f"The store's folder {tmp_path}/store cannot be used: File exists."
 
 
+def test_an_ipv6_address(tmp_path: Path, start: Start) -> None:
+    """In brackets wherever it stands in a URL, so that what is said can be used."""
+    collector = start(tmp_path, host="::1")
+    for url in (collector.grpc, collector.http, collector.api):
+        assert url.startswith("http://[::1]:")
+    _send(collector.http, body(span(CALL)))
+    collector.flush()
+    assert collector.query("SELECT count() AS n FROM llm_calls") == [{"n": 1}]
+    assert collector.stop() == 0
+
+
 def test_alive_ready_and_status(tmp_path: Path, start: Start) -> None:
     """Where it listens is in the data folder, for those who look for it."""
     collector = start(tmp_path)

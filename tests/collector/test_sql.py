@@ -200,6 +200,30 @@ def test_parameters_are_values_never_text(reader: Reader) -> None:
         reader.query("SELECT '{t:', %(t)s", {"t": "1) FROM system.users --"})
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TSV; SELECT file('/etc/passwd')",
+        "TSV; SELECT 1 INTO OUTFILE '{out}'",
+        "CSV SETTINGS max_execution_time = 0",
+        "TSV--",
+        "",
+    ],
+)
+def test_a_format_is_a_name_and_nothing_more(collector: Handle, reader: Reader, tmp_path: Path, name: str) -> None:
+    """The client puts it behind the statement, where anything else would be SQL that nobody has looked at."""
+    out = tmp_path / "out"
+    name = name.format(out=out)
+    for statement in ("SELECT 1", "SHOW TABLES"):
+        code, _, answer = send(
+            "POST", f"{collector.api}/?{urlencode({'default_format': name}, safe='')}", statement.encode()
+        )
+        assert (code, answer.partition(b" is not the name of a format")[0].decode()) == (400, repr(name))
+        with pytest.raises(CollectorError, match="is not the name of a format"):
+            reader.raw(statement, name)
+    assert not out.exists()
+
+
 def test_numbers_are_numbers(reader: Reader) -> None:
     """Wide integers and decimals too."""
     assert reader.query("SELECT 18446744073709551615 AS wide, toDecimal64('0.5', 3) AS money") == [
@@ -225,6 +249,9 @@ def test_the_http_dialect(collector: Handle) -> None:
     code, answer = get(collector.api + "/")
     assert (code, json.loads(answer)["service"]) == (200, "otel-llm")
     assert send("POST", collector.api + "/", b"SELECT '" + b"x" * (2 << 20) + b"'")[0] == 413
+    assert send("POST", collector.api + "/", b"SELECT '\xff'")[::2] == (400, b"The statement is not UTF-8.\n")
+    odd = {"Content-Type": "text/plain; charset=nosuch"}
+    assert send("POST", collector.api + "/", b"SELECT 1", odd)[::2] == (200, b"1\n")
 
 
 @pytest.fixture(scope="module")

@@ -226,6 +226,14 @@ def test_a_call_has_its_columns(collector: Handle, service: str) -> None:
     assert row["attributes"]["gen_ai.request.seed"] == "-7"
 
 
+def test_a_call_s_handle_is_its_traceparent(collector: Handle, service: str) -> None:
+    """Unless the span has a handle of its own."""
+    given = span({**CALL, "otel_llm.call.id": "mine"}, trace_id=b"b" * 16, span_id=b"given id")
+    _store(collector, span(CALL, trace_id=b"a" * 16, span_id=b"derived!"), given, service=service)
+    rows = collector.query("SELECT call_id FROM llm_calls WHERE service_name = {s:String} ORDER BY trace_id", s=service)
+    assert [row["call_id"] for row in rows] == [f"00-{b'a'.hex() * 16}-{b'derived!'.hex()}-01", "mine"]
+
+
 def test_a_call_of_another_instrumentation_is_read_by_its_names(collector: Handle, service: str) -> None:
     """Older and other names, where the standard one is absent."""
     _store(

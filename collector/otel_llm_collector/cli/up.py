@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
+import os
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -32,6 +33,7 @@ def up(
     api_port: Annotated[int, typer.Option(min=0, max=65535, help="Status and read-only SQL.")] = 4319,
 ) -> None:
     """Collect spans into ClickHouse until stopped; what was accepted is stored before it ends."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own line about a port that is taken says less than ours
     from otel_llm_collector import app
     from otel_llm_collector.settings import Settings
 
@@ -43,10 +45,14 @@ def up(
 
 def _announce(running: Running, data: str, host: str) -> None:
     from rich.console import Console
+    from rich.text import Text
 
-    folder = "" if data == DATA.as_posix() else f" --data {data}"
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]otel-llm {running.version}[/bold] collects (pid {running.pid}); Ctrl-C stops it.")
+    from otel_llm_collector.pages import is_loopback
+
+    folder = "" if data == DATA.as_posix() else f" --data {shlex.quote(data)}"
+    console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+    head = (f"otel-llm {running.version}", "bold")
+    console.print(Text.assemble(head, f" collects (pid {running.pid}); Ctrl-C stops it."))
     for name, where in (
         ("OTLP/gRPC", running.grpc),
         ("OTLP/HTTP", running.http),
@@ -55,15 +61,6 @@ def _announce(running: Running, data: str, host: str) -> None:
         ("Look", f"otel-llm calls{folder}"),
         ("Ask", f"otel-llm sql{folder} 'SHOW TABLES'"),
     ):
-        console.print(f"  [bold]{name:<10}[/bold] {where}")
-    if not _loopback(host):
-        console.print(
-            f"[yellow]Anyone who reaches {host} can send spans and read them: there are no keys yet.[/yellow]"
-        )
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        console.print(Text.assemble("  ", (f"{name:<10}", "bold"), f" {where}"))
+    if not is_loopback(host):
+        console.print(f"Anyone who reaches {host} can send spans and read them: there are no keys yet.", style="yellow")

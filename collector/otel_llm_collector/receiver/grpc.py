@@ -52,7 +52,7 @@ async def start(intake: Intake, settings: Settings) -> tuple[grpc.aio.Server, in
             _handler("metrics", "Metrics", _not_stored("metrics")),
         )
     )
-    where = f"{settings.host}:{settings.grpc_port}"
+    where = settings.address(settings.grpc_port)
     try:
         port = server.add_insecure_port(where)
     except RuntimeError:

@@ -26,6 +26,8 @@ class HttpReceiver:
         self._settings = settings
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if "Origin" in request.headers:  # what a browser adds to a POST
+            return _refusal(request, 403, status.PERMISSION_DENIED, "Web pages cannot send spans here.")
         signal = _SIGNALS.get(request.path)
         if signal is None:
             if request.path == "/" and request.method == "GET":
@@ -79,4 +81,4 @@ async def start(intake: Intake, settings: Settings) -> tuple[web.ServerRunner, i
     """A server that listens, and its port."""
     server = web.Server(HttpReceiver(intake, settings).answer, auto_decompress=False, access_log=None)
     runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
-    return runner, await listen(runner, settings.host, settings.http_port, "OTLP/HTTP")
+    return runner, await listen(runner, settings, settings.http_port, "OTLP/HTTP")

@@ -11,6 +11,7 @@ RETRY_AFTER_S = 1
 """Short: the Python exporters give a request ten seconds in all."""
 
 INVALID_ARGUMENT = 3
+PERMISSION_DENIED = 7
 RESOURCE_EXHAUSTED = 8
 UNIMPLEMENTED = 12
 UNAVAILABLE = 14
