@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from .errors import CollectorError
-from .listen import listen
+from .listen import listen, server_log
 from .pages import foreign
 from .query import Query
 from .settings import DRAIN_S, MIB, Settings
@@ -72,7 +72,7 @@ class Api:
                 web.post("/", self._ask),
             ]
         )
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_S)
+        runner = web.AppRunner(app, access_log=None, logger=server_log, shutdown_timeout=DRAIN_S)
         return runner, await listen(runner, settings, settings.api_port, "The API")
 
     def close(self) -> None:

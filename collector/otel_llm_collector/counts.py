@@ -23,7 +23,7 @@ class Counts:
     """Spans that the store has taken."""
     inserted_segments: int = 0
     rewritten_segments: int = 0
-    """Segments with nested attribute values, which were rewritten before the store could take them."""
+    """Segments that the store took only rewritten: nested attribute values as text, unknown fields left out."""
     replayed_segments: int = 0
     """Segments that an earlier run had left."""
     quarantined: int = 0

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
+
 from . import schemas
 from .counts import Counts
 from .errors import CollectorError, StoreError
@@ -33,7 +35,6 @@ _SETTINGS: dict[str, str | int] = {
     # Senders with wrong clocks fill many partitions.
     "max_partitions_per_insert_block": 0,
 }
-_NESTED = "otlp_nested"
 _DATA_ERRORS = frozenset({6, 27, 32, 33, 34, 117, 128, 131, 321, 395, 407, 434, 444, 636})
 """ClickHouse's numbers for what is wrong with the data itself, and stays wrong."""
 _PATIENCE_S = (0.1, 5.0)
@@ -121,23 +122,25 @@ class Inserter:
                 delay = _PATIENCE_S[0]
 
     def _insert(self, segment: Segment) -> None:
+        """Insert a segment as it is; else as ClickHouse can take it, under the same name; else set it aside."""
         segment.trim()
         try:
             self._hand_over(segment.path, segment.name)
         except StoreError as error:
             if error.code not in _DATA_ERRORS:
                 raise
-            if _NESTED in str(error):
-                self._insert_rewritten(segment)
-            else:
-                self._set_aside(segment, str(error))
+            self._insert_rewritten(segment, error)
         else:
             self._taken(segment)
 
-    def _insert_rewritten(self, segment: Segment) -> None:
-        """Insert a segment with nested values under the same name, with those values as text."""
+    def _insert_rewritten(self, segment: Segment, why: StoreError) -> None:
+        try:
+            rewritten = flatten(segment.path.read_bytes())
+        except DecodeError:
+            self._set_aside(segment, str(why))
+            return
         flat = segment.path.with_suffix(".flat")
-        write_durably(flat, flatten(segment.path.read_bytes()))
+        write_durably(flat, rewritten)
         try:
             self._hand_over(flat, segment.name)
         except StoreError as error:

@@ -66,8 +66,12 @@ def _identified(span: Span) -> bool:
 
 
 def flatten(body: bytes) -> bytes:
-    """The message with nested attribute values as JSON text, which is how the store holds them."""
+    """The message as the store can take it: nested attribute values as JSON text, and only fields that OTLP has.
+
+    What protobuf calls unknown may be anything, a known number of another type too, where ClickHouse stops.
+    """
     data = TracesData.FromString(body)
+    data.DiscardUnknownFields()
     for resource_spans in data.resource_spans:
         _flatten(resource_spans.resource.attributes)
         for scope_spans in resource_spans.scope_spans:

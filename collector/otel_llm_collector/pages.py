@@ -7,9 +7,11 @@ this machine (DNS rebinding) is of our site as far as the browser knows, but its
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
+import re
 
 from aiohttp import web
+
+_HOST = re.compile(r"\[([^]]*)\](?::\d*)?|([^:]*)(?::\d*)?")
 
 
 def is_loopback(host: str) -> bool:
@@ -24,7 +26,7 @@ def foreign(request: web.BaseRequest, host: str) -> str:
     """Why a request to a collector that listens on ``host`` comes from a web page of somebody else; empty otherwise."""
     named = request.headers.get("Host", "")
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != named:
+    if origin is not None and origin.partition("://")[2] != named:
         return f"Web pages may not ask here; this one is of {origin}."
     if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
         return "Web pages of other sites may not ask here."
@@ -35,7 +37,8 @@ def foreign(request: web.BaseRequest, host: str) -> str:
 
 def _is_ours(named: str, host: str) -> bool:
     """Addresses cannot be pointed elsewhere, names can."""
-    name = urlsplit(f"//{named}").hostname or ""
+    parts = _HOST.fullmatch(named)
+    name = (parts[1] or parts[2] or "").lower() if parts else named
     try:
         ipaddress.ip_address(name)
     except ValueError:

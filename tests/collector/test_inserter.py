@@ -105,6 +105,13 @@ def test_what_the_store_can_never_take_is_set_aside(line: Line) -> None:
     assert reason.read_text().startswith("Code: ")
 
 
+@pytest.mark.parametrize("odd", [b"\x08\x07", b"\x0a\x04\x12\x02\x10\x01"], ids=["resource_spans", "spans"])
+def test_an_odd_request_does_not_take_others_with_it(line: Line, odd: bytes) -> None:
+    """A number for a message is an unknown field to protobuf and an error to ClickHouse; the others were promised."""
+    line.insert(line.segment(1, body(span(CALL)), odd, body(span(CALL))))
+    assert (line.stored()["spans"], line.counts.rewritten_segments, line.counts.quarantined) == (2, 1, 0)
+
+
 def test_a_tail_that_was_never_promised_is_not_inserted(line: Line) -> None:
     """A failed write left more in the file than its senders were told."""
     segment = line.segment(1, body(span()))

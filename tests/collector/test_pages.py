@@ -21,6 +21,8 @@ PAGES = [
     {"Host": "evil.example"},
     {"Host": "127.0.0.1.evil.example"},
     {"Host": "localhost.evil.example:4319"},
+    {"Host": "[::1"},
+    {"Origin": "http://[::1"},
 ]
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import socket
 import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import pytest
@@ -24,6 +26,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
+from otel_llm_collector.app import Collector
+from otel_llm_collector.receiver import http
+from otel_llm_collector.settings import Settings
 from tests.support.collector import Handle, send, start_collector
 from tests.support.otlp import body, request, span
 
@@ -200,6 +205,23 @@ def test_json_is_not_supported_yet(collector: Handle) -> None:
     code, headers, sent = _post(collector, b"{}", Content_Type="application/json; charset=utf-8")
     assert (code, headers["Content-Type"]) == (415, "application/json; charset=utf-8")
     assert "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf" in json.loads(sent)["message"]
+
+
+def test_a_body_that_stalls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Ends after a while with a code to try again on; who hangs up, or speaks no HTTP, is no news for the log."""
+    monkeypatch.setattr(http, "_BODY_S", 0.05)
+    with Collector(Settings(data=tmp_path, grpc_port=0, http_port=0, api_port=0)) as collector:
+        assert collector.running is not None
+        parts = urlsplit(collector.running.http)
+        begun = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {TYPE}\r\nContent-Length: 9\r\n\r\n".encode()
+        garbled = b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"
+        for sent, start in ((begun, b"HTTP/1.1 408 "), (garbled, b"HTTP/1.0 400 ")):
+            with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
+                connection.sendall(sent)
+                assert connection.recv(13) == start
+        with socket.create_connection((parts.hostname, parts.port)) as connection:
+            connection.sendall(begun)
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_paths_and_methods(collector: Handle) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 from google.rpc.status_pb2 import Status
 
 from otel_llm_collector.errors import LogFull, Malformed
 from otel_llm_collector.intake import Intake
-from otel_llm_collector.listen import listen
+from otel_llm_collector.listen import listen, server_log
 from otel_llm_collector.settings import DRAIN_S, Settings
 
 from . import status
@@ -15,6 +17,8 @@ from .grpc import response
 from .inflate import TooLarge, UnknownEncoding, inflate
 
 _PROTOBUF = "application/x-protobuf"
+_BODY_S = 30.0
+"""Seconds that a body may take to arrive: a sender that stalls holds memory and a connection."""
 _SIGNALS = {"/v1/traces": "traces", "/v1/logs": "logs", "/v1/metrics": "metrics"}
 
 
@@ -55,8 +59,11 @@ class HttpReceiver:
     async def _traces(self, request: web.BaseRequest) -> web.Response:
         encoding = request.headers.get("Content-Encoding", "").strip().lower()
         try:
-            body = await inflate(request.content.iter_any(), encoding, self._settings.body_bytes)
+            async with asyncio.timeout(_BODY_S):
+                body = await inflate(request.content.iter_any(), encoding, self._settings.body_bytes)
             answer = await self._intake.accept(body)
+        except TimeoutError:
+            return _refusal(request, 408, status.UNAVAILABLE, f"The body did not arrive within {_BODY_S:.0f} seconds.")
         except Malformed as error:
             return _refusal(request, 400, status.INVALID_ARGUMENT, str(error))
         except UnknownEncoding as error:
@@ -79,6 +86,8 @@ def _refusal(request: web.BaseRequest, code: int, reason: int, message: str) -> 
 
 async def start(intake: Intake, settings: Settings) -> tuple[web.ServerRunner, int]:
     """A server that listens, and its port."""
-    server = web.Server(HttpReceiver(intake, settings).answer, auto_decompress=False, access_log=None)
+    server = web.Server(
+        HttpReceiver(intake, settings).answer, auto_decompress=False, access_log=None, logger=server_log
+    )
     runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
     return runner, await listen(runner, settings, settings.http_port, "OTLP/HTTP")
