@@ -13,6 +13,8 @@ import os
 import queue
 import threading
 import time
+from collections.abc import Iterator
+from contextvars import Token
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,41 +27,55 @@ from otel_llm.config import fault
 from otel_llm.invocation import Invocation
 from otel_llm.provider import Fold
 
+_FIRST = a.TIME_TO_FIRST_CHUNK.name
+
 
 class Recording:
     """What is known of a stream so far."""
 
-    __slots__ = ("call", "context", "first", "fold")
+    __slots__ = ("call", "context", "fold")
 
     def __init__(self, call: Invocation, fold: Fold, context: Context) -> None:
         self.call = call
         self.fold = fold
         self.context: Context | None = context
-        self.first = True
+
+    def begin(self) -> Token[Context] | None:
+        """Makes the span current for the first chunk, for which a lazy SDK sends its request."""
+        if self.context is None:
+            return None
+        token = otel_context.attach(self.context)
+        self.context = None
+        return token
 
     def add(self, chunk: Any) -> None:
-        """Takes a chunk in."""
+        """Takes a chunk in. It is not kept: the SDK's next chunk is quickest in the memory of the last one."""
         try:
-            if self.first:
-                self.first = False
-                self.call.values[a.TIME_TO_FIRST_CHUNK.name] = time.perf_counter() - self.call.started
+            if _FIRST not in self.call.values:
+                self.call.values[_FIRST] = time.perf_counter() - self.call.started
             self.fold.add(chunk)
         except Exception:
             fault("folding a chunk")
 
     def end(self, outcome: str, error: BaseException | None = None) -> None:
         """Ends the call with what has come so far."""
+        if self.call.ended:
+            return
         try:
-            if not self.first:
+            if _FIRST in self.call.values:
                 self.call.response = self.fold.response()
         except Exception:
             fault("folding a stream")
         self.call.end(error, outcome)
 
-    def failed(self, error: BaseException) -> None:
-        """Ends the call by an exception that came out of the SDK's stream."""
-        cancelled = isinstance(error, asyncio.CancelledError | GeneratorExit | KeyboardInterrupt)
-        self.end("cancelled" if cancelled else "error", error)
+    def stopped(self, error: BaseException) -> None:
+        """Ends the call by the exception that came out of the SDK's stream in place of a chunk."""
+        if isinstance(error, StopIteration | StopAsyncIteration):
+            self.end("completed")
+        elif isinstance(error, asyncio.CancelledError | GeneratorExit | KeyboardInterrupt):
+            self.end("cancelled", error)
+        else:
+            self.end("error", error)
 
     def left(self, error: BaseException | None) -> None:
         """Ends the call by the end of the caller's ``with``."""
@@ -88,22 +104,36 @@ class _Stream(wrapt.BaseObjectProxy[Any]):
 class SyncStream(_Stream):
     """A stream that is read with ``for``."""
 
-    def __iter__(self) -> Self:
-        return self
+    def __iter__(self) -> Iterator[Any]:
+        recording: Recording = self._self_recording
+        if recording.context is not None:
+            try:
+                chunk = self.__next__()
+            except StopIteration:
+                return
+            yield chunk
+        take, add = self.__wrapped__.__next__, recording.fold.add
+        while True:
+            try:
+                chunk = take()
+            except BaseException as error:
+                recording.stopped(error)
+                if isinstance(error, StopIteration):
+                    return
+                raise
+            try:
+                add(chunk)
+            except Exception:
+                fault("folding a chunk")
+            yield chunk
 
     def __next__(self) -> Any:
         recording: Recording = self._self_recording
-        token = None
-        if recording.context is not None:
-            token = otel_context.attach(recording.context)
-            recording.context = None
+        token = recording.begin()
         try:
             chunk = self.__wrapped__.__next__()
-        except StopIteration:
-            recording.end("completed")
-            raise
         except BaseException as error:
-            recording.failed(error)
+            recording.stopped(error)
             raise
         finally:
             if token is not None:
@@ -139,19 +169,13 @@ class AsyncStream(_Stream):
 
     async def __anext__(self) -> Any:
         recording: Recording = self._self_recording
-        token = None
-        if recording.context is not None:
-            token = otel_context.attach(recording.context)
-            recording.context = None
+        token = recording.begin()
         try:
             chunk = await self.__wrapped__.__anext__()
-        except StopAsyncIteration:
-            recording.end("completed")
-            raise
         except BaseException as error:
             if isinstance(error, GeneratorExit):
                 token = None  # torn down from another context: what was attached there is gone with it
-            recording.failed(error)
+            recording.stopped(error)
             raise
         finally:
             if token is not None:

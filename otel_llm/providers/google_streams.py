@@ -15,13 +15,14 @@ class _Candidate:
 
     def add(self, part: Any) -> None:
         """Adds a part; text that follows text of the same kind makes one part with it."""
-        text = part.text
+        fields = part.__dict__
+        text = fields.get("text")
         if text is None:
             self.parts.append(part)
             return
-        thought = bool(part.thought)
+        thought = bool(fields.get("thought"))
         last = self.parts[-1] if self.parts else None
-        if isinstance(last, _Text) and last.thought is thought:
+        if type(last) is _Text and last.thought is thought:
             last.pieces.append(text)
         else:
             self.parts.append(_Text(text, thought))
@@ -43,7 +44,10 @@ class _Text:
 
 
 class ContentFold:
-    """Chunks of generated content. Usage is that of the last chunk which carries it: the API repeats and adds it up."""
+    """Chunks of generated content. Usage is that of the last chunk which carries it: the API repeats and adds it up.
+
+    Fields are read from ``__dict__``: the SDK's models resolve an attribute in several steps, for every chunk.
+    """
 
     __slots__ = ("_candidates", "_feedback", "_id", "_model", "_usage")
 
@@ -56,24 +60,23 @@ class ContentFold:
 
     def add(self, chunk: Any) -> None:
         """Takes a chunk in."""
-        if chunk.usage_metadata is not None:
-            self._usage = chunk.usage_metadata
-        if chunk.model_version is not None:
-            self._model = chunk.model_version
-        if chunk.response_id is not None:
-            self._id = chunk.response_id
-        if chunk.prompt_feedback is not None:
-            self._feedback = chunk.prompt_feedback
-        for given in chunk.candidates or ():
-            index = given.index or 0
+        fields = chunk.__dict__
+        if fields.get("usage_metadata") is not None:
+            self._usage = fields["usage_metadata"]
+        self._model = self._model or fields.get("model_version")
+        self._id = self._id or fields.get("response_id")
+        self._feedback = self._feedback or fields.get("prompt_feedback")
+        for each in fields.get("candidates") or ():
+            given = each.__dict__
+            index = given.get("index") or 0
             candidate = self._candidates.get(index)
             if candidate is None:
                 candidate = self._candidates[index] = _Candidate()
-            if given.finish_reason is not None:
-                candidate.finish_reason = given.finish_reason
-            content = given.content
-            if content is not None and content.parts:
-                for part in content.parts:
+            if given.get("finish_reason") is not None:
+                candidate.finish_reason = given["finish_reason"]
+            content = given.get("content")
+            if content is not None:
+                for part in content.__dict__.get("parts") or ():
                     candidate.add(part)
 
     def response(self) -> SimpleNamespace:

@@ -41,44 +41,49 @@ class _Choice:
 
 
 class ChatFold:
-    """Chunks of a chat completion. Usage is that of the last chunk which carries it."""
+    """Chunks of a chat completion. Usage is that of the last chunk which carries it.
 
-    __slots__ = ("_choices", "_last", "_tier", "_usage")
+    Fields are read from ``__dict__``: the SDK's models resolve an attribute in several steps, for every chunk.
+    """
+
+    __slots__ = ("_choices", "_first", "_last", "_usage")
 
     def __init__(self) -> None:
         self._choices: dict[int, _Choice] = {}
+        self._first: Any = None
         self._last: Any = None
-        self._tier: str | None = None
         self._usage: Any = None
 
     def add(self, chunk: Any) -> None:
         """Takes a chunk in."""
-        self._last = chunk
-        if chunk.usage is not None:
-            self._usage = chunk.usage
-        if chunk.service_tier is not None:
-            self._tier = chunk.service_tier
-        for piece in chunk.choices:
-            choice = self._choices.get(piece.index)
+        fields = chunk.__dict__
+        self._last = fields
+        if fields.get("usage") is not None:
+            self._usage = fields["usage"]
+        for piece in fields["choices"]:
+            given = piece.__dict__
+            choice = self._choices.get(given["index"])
             if choice is None:
-                choice = self._choices[piece.index] = _Choice()
-            delta = piece.delta
-            if delta.content:
-                choice.text.append(delta.content)
-            if delta.refusal:
-                choice.refusal.append(delta.refusal)
-            if delta.tool_calls:
-                choice.add_calls(delta.tool_calls)
-            if piece.finish_reason is not None:
-                choice.finish_reason = piece.finish_reason
+                choice = self._choices[given["index"]] = _Choice()
+                self._first = self._first or fields
+            delta = given["delta"].__dict__
+            if delta["content"]:
+                choice.text.append(delta["content"])
+            if delta.get("refusal"):
+                choice.refusal.append(delta["refusal"])
+            if delta.get("tool_calls"):
+                choice.add_calls(delta["tool_calls"])
+            if given["finish_reason"] is not None:
+                choice.finish_reason = given["finish_reason"]
 
     def response(self) -> SimpleNamespace:
         """The completion so far."""
+        last, first = self._last, self._first or self._last
         return SimpleNamespace(
-            id=self._last.id,
-            model=self._last.model,
-            service_tier=self._tier,
-            system_fingerprint=self._last.system_fingerprint,
+            id=last.get("id"),
+            model=last.get("model"),
+            service_tier=last.get("service_tier") or first.get("service_tier"),
+            system_fingerprint=last.get("system_fingerprint") or first.get("system_fingerprint"),
             usage=self._usage,
             choices=[
                 SimpleNamespace(index=index, message=choice.message(), finish_reason=choice.finish_reason)
