@@ -292,6 +292,20 @@ def measure(rounds: int) -> list[Figure]:
     return figures
 
 
+def where_it_goes(figures: list[Figure]) -> list[str]:
+    """For each aim that was missed, the steps from a bare call to it, as differences between configurations."""
+    added = {(figure.configuration, figure.call): figure.added_us for figure in figures}
+    lines = []
+    for figure in figures:
+        plain, lean = added.get(("plain span", figure.call)), added.get(("no content", figure.call))
+        if figure.met is False and plain is not None and lean is not None:
+            lines.append(
+                f"{figure.call}: {plain:.0f} us are a plain span of the SDK, {lean - plain:.0f} the request, the response, "
+                f"the prompt and the cost, {figure.added_us - lean:.0f} the messages and the guardrails"
+            )
+    return lines
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -309,6 +323,7 @@ def main() -> None:
             f"{figure.configuration:14} {figure.call:18} {figure.bare_us:9.0f} {figure.added_us:9.1f} "
             f"{figure.ratio:6.2f} {aim}"
         )
+    print("\n".join(where_it_goes(figures)))
 
 
 if __name__ == "__main__":
