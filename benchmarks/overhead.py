@@ -5,7 +5,8 @@
 Both SDKs talk to a transport in this process, so no socket blurs the figures. Rounds of bare and instrumented calls
 alternate; a figure is the median over the rounds of the difference in this thread's CPU time for one call. Both sides
 render the prompt, so linking it counts and rendering it does not. Spans go to a BatchSpanProcessor whose exporter
-throws them away. "bare" against itself gives the noise; "plain span" is what OpenTelemetry's SDK takes for one current
+throws them away. Behind each figure stands its standard error; an aim is missed when the figure is above it by more than
+two of them. "bare" against itself shows the noise; "plain span" is what OpenTelemetry's SDK takes for one current
 span with as many attributes and nothing else, which no instrumentation can go below.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -77,6 +79,7 @@ class Figure:
     call: str
     bare_us: float
     added_us: float
+    error_us: float
     ratio: float
     aim_us: float | None
     met: bool | None
@@ -227,8 +230,8 @@ def plain_span(original: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def pair(function: Callable[[], object], count: int, rounds: int, switch: Switch) -> tuple[float, float]:
-    """Median bare CPU and median paired difference, both in microseconds a call; the order alternates."""
+def pair(function: Callable[[], object], count: int, rounds: int, switch: Switch) -> tuple[float, float, float]:
+    """Median bare CPU, median paired difference and its standard error, in microseconds a call; the order alternates."""
     bare: list[float] = []
     added: list[float] = []
     gc.collect()
@@ -242,7 +245,9 @@ def pair(function: Callable[[], object], count: int, rounds: int, switch: Switch
         bare.append(figures[False])
         added.append(figures[True] - figures[False])
     gc.enable()
-    return statistics.median(bare), statistics.median(added)
+    low, _, high = statistics.quantiles(added, n=4)
+    error = 1.2533 * (high - low) / 1.349 / math.sqrt(rounds)  # of a median; the spread by quartiles, outliers apart
+    return statistics.median(bare), statistics.median(added), error
 
 
 def configurations(folder: Path) -> dict[str, tuple[Callable[[], otel_llm.Instrumentation | None], Wrap | None]]:
@@ -284,10 +289,10 @@ def measure(rounds: int) -> list[Figure]:
             for call, (function, count) in table.items():
                 if configuration == "plain span" and "stream" in call:
                     continue  # it would end with the first chunk
-                bare, added = pair(function, count, rounds, switch)
+                bare, added, error = pair(function, count, rounds, switch)
                 aim = AIMS.get((configuration, call))
-                met = None if aim is None else added <= aim
-                figures.append(Figure(configuration, call, bare, added, (bare + added) / bare, aim, met))
+                met = None if aim is None else added - 2 * error <= aim
+                figures.append(Figure(configuration, call, bare, added, error, (bare + added) / bare, aim, met))
             switch.restore()
     return figures
 
@@ -300,8 +305,8 @@ def where_it_goes(figures: list[Figure]) -> list[str]:
         plain, lean = added.get(("plain span", figure.call)), added.get(("no content", figure.call))
         if figure.met is False and plain is not None and lean is not None:
             lines.append(
-                f"{figure.call}: {plain:.0f} us are a plain span of the SDK, {lean - plain:.0f} the request, the response, "
-                f"the prompt and the cost, {figure.added_us - lean:.0f} the messages and the guardrails"
+                f"{figure.call}: {plain:.0f} us are a plain span of the SDK, {lean - plain:.0f} the request, the "
+                f"response, the prompt and the cost, {figure.added_us - lean:.0f} the messages and the guardrails"
             )
     return lines
 
@@ -316,12 +321,12 @@ def main() -> None:
     if options.json:
         print(json.dumps({"benchmark": "overhead", "unit": "us", "figures": [asdict(figure) for figure in figures]}))
         return
-    print(f"{'configuration':14} {'call':18} {'bare us':>9} {'added us':>9} {'ratio':>6} {'aim us':>7}")
+    print(f"{'configuration':14} {'call':18} {'bare us':>9} {'added us':>9} {'±':>5} {'ratio':>6} {'aim us':>7}")
     for figure in figures:
         aim = "" if figure.aim_us is None else f"{figure.aim_us:7.0f} {'met' if figure.met else 'MISSED'}"
         print(
             f"{figure.configuration:14} {figure.call:18} {figure.bare_us:9.0f} {figure.added_us:9.1f} "
-            f"{figure.ratio:6.2f} {aim}"
+            f"{figure.error_us:5.1f} {figure.ratio:6.2f} {aim}"
         )
     print("\n".join(where_it_goes(figures)))
 
