@@ -5,8 +5,8 @@
 Both SDKs talk to a transport in this process, so no socket blurs the figures. Rounds of bare and instrumented calls
 alternate; a figure is the median over the rounds of the difference in this thread's CPU time for one call. Both sides
 render the prompt, so linking it counts and rendering it does not. Spans go to a BatchSpanProcessor whose exporter
-throws them away. Behind each figure stands its standard error; an aim is missed when the figure is above it by more than
-two of them. "bare" against itself shows the noise; "plain span" is what OpenTelemetry's SDK takes for one current
+throws them away. Behind each figure stands its standard error; an aim is missed when the figure is above it by more
+than two of them. "bare" against itself shows the noise; "plain span" is what OpenTelemetry's SDK takes for one current
 span with as many attributes and nothing else, which no instrumentation can go below.
 """
 
@@ -231,7 +231,7 @@ def plain_span(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def pair(function: Callable[[], object], count: int, rounds: int, switch: Switch) -> tuple[float, float, float]:
-    """Median bare CPU, median paired difference and its standard error, in microseconds a call; the order alternates."""
+    """Median bare CPU, median paired difference and its standard error, in microseconds a call."""
     bare: list[float] = []
     added: list[float] = []
     gc.collect()
