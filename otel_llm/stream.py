@@ -13,7 +13,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextvars import Token
 from types import TracebackType
 from typing import Any, Self
@@ -197,17 +197,11 @@ class AsyncStream(_Stream):
 
     async def close(self) -> Any:
         """Closes the SDK's stream."""
-        try:
-            return await self.__wrapped__.close()
-        finally:
-            self._self_recording.end("closed_early")
+        return await _closed(self.__wrapped__.close(), self._self_recording)
 
     async def aclose(self) -> Any:
         """Closes the SDK's stream."""
-        try:
-            return await self.__wrapped__.aclose()
-        finally:
-            self._self_recording.end("closed_early")
+        return await _closed(self.__wrapped__.aclose(), self._self_recording)
 
 
 class _Response(wrapt.BaseObjectProxy[Any]):
@@ -226,10 +220,15 @@ class _Response(wrapt.BaseObjectProxy[Any]):
 
     async def aclose(self) -> Any:
         """Closes the response."""
-        try:
-            return await self.__wrapped__.aclose()
-        finally:
-            self._self_recording.end("closed_early")
+        return await _closed(self.__wrapped__.aclose(), self._self_recording)
+
+
+async def _closed(closing: Awaitable[Any], recording: Recording) -> Any:
+    """Waits for the SDK to close and ends the call, whatever comes of it."""
+    try:
+        return await closing
+    finally:
+        recording.end("closed_early")
 
 
 # Dropped streams -------------------------------------------------------------------------------------------------
