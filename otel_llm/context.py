@@ -5,15 +5,24 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from otel_llm import attributes as a
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_current: ContextVar[dict[str, Any]] = ContextVar("otel_llm.context", default={})  # noqa: B039 - never mutated
+
+class _Frame(NamedTuple):
+    """What is in force, who said it, and what was in force before."""
+
+    values: dict[str, Any]
+    by: context | None = None
+    outer: _Frame | None = None
+
+
+_current: ContextVar[_Frame] = ContextVar("otel_llm.context", default=_Frame({}))  # noqa: B039 - never mutated
 
 _NAMED: dict[str, a.Attribute] = {
     "user_id": a.USER_ID,
@@ -28,13 +37,14 @@ _NAMED: dict[str, a.Attribute] = {
 
 def current() -> dict[str, Any]:
     """The attributes in force here, by name. Not to be changed."""
-    return _current.get()
+    return _current.get().values
 
 
 class context:
     """Stamps every call below it; as ``with``, ``async with`` or decorator. Inner values win, tags add up.
 
-    ``call_type`` is one of :data:`otel_llm.attributes.CALL_TYPES`, else it is recorded as ``other``.
+    ``call_type`` is one of :data:`otel_llm.attributes.CALL_TYPES`, else it is recorded as ``other``. One object may be
+    entered again and again, by many tasks and threads at once.
     """
 
     def __init__(
@@ -62,19 +72,21 @@ class context:
         self._values = {_NAMED[key].name: str(value) for key, value in named.items() if value is not None}
         self._values |= {a.METADATA.name + str(key): str(value) for key, value in (metadata or {}).items()}
         self._tags = [tags] if isinstance(tags, str) else [str(tag) for tag in tags]
-        self._tokens: list[Token[dict[str, Any]]] = []
 
     def __enter__(self) -> Self:
-        values = _current.get() | self._values
+        outer = _current.get()
+        values = outer.values | self._values
         if self._tags:
             values[a.TAGS.name] = [*values.get(a.TAGS.name, ()), *self._tags]
-        self._tokens.append(_current.set(values))
+        _current.set(_Frame(values, self, outer))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _current.reset(self._tokens.pop())
+        frame = _current.get()
+        if frame.by is self and frame.outer is not None:  # else it was entered elsewhere, and there is nothing to undo
+            _current.set(frame.outer)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -89,18 +101,12 @@ class context:
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:
-            with self._again():
+            with self:
                 return function(*args, **kwargs)
 
         @functools.wraps(function)
         async def run_async(*args: Any, **kwargs: Any) -> Any:
-            with self._again():
+            with self:
                 return await function(*args, **kwargs)
 
         return run_async if inspect.iscoroutinefunction(function) else run  # type: ignore[return-value]
-
-    def _again(self) -> context:
-        """A fresh entry with the same values: a decorated function may run in many tasks at once."""
-        copy = context()
-        copy._values, copy._tags = self._values, self._tags
-        return copy

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextvars import copy_context
 from typing import Any
 
 import pytest
@@ -77,4 +79,43 @@ def test_async_with_and_errors() -> None:
 
     with pytest.raises(ValueError, match="mine"):
         asyncio.run(fail())
+    assert current() == {}
+
+
+def test_one_object_is_entered_by_many_at_once() -> None:
+    """A context that a module keeps, entered by tasks whose stays overlap, and again by one that is in it."""
+    shared = context(tenant_id="acme", tags=["a"])
+    said = {"otel_llm.tenant.id": "acme", "otel_llm.tags": ["a"]}
+    first, second = copy_context(), copy_context()
+    first.run(shared.__enter__)
+    second.run(shared.__enter__)
+    first.run(shared.__enter__)
+    second.run(shared.__exit__, None, None, None)
+    assert second.run(current) == {}
+    assert first.run(current)["otel_llm.tags"] == ["a", "a"]
+    first.run(shared.__exit__, None, None, None)
+    assert first.run(current) == said
+    first.run(shared.__exit__, None, None, None)
+    assert first.run(current) == {}
+
+
+def test_leaving_where_it_was_not_entered_undoes_nothing() -> None:
+    """An async generator is closed by another task than the one that ran it: no error, nothing of that task is lost."""
+
+    async def inside() -> AsyncGenerator[int]:
+        with context(user_id="inside"):
+            yield 1
+            yield 2
+
+    async def close(generator: AsyncGenerator[int]) -> None:
+        with context(user_id="outside"):
+            await generator.aclose()
+            assert current() == {"user.id": "outside"}
+
+    async def run() -> None:
+        generator = inside()
+        await asyncio.create_task(anext(generator))
+        await asyncio.create_task(close(generator))
+
+    asyncio.run(run())
     assert current() == {}
