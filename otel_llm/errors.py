@@ -45,6 +45,10 @@ class GuardrailBlocked(OtelLLMError):
         what = "The request" if stage == "input" else "The answer"
         super().__init__(f"{what} was refused by guardrail {', '.join(self.rules)}.")
 
+    def __reduce__(self) -> tuple[type[GuardrailBlocked], tuple[str, tuple[str, ...], str]]:
+        """For errors that travel between processes: what it was made of, which is not its message."""
+        return type(self), (self.stage, self.rules, self.call)
+
 
 class ConfigError(OtelLLMError, ValueError):
     """A setting has a value that cannot be used; the message says which and what would be right."""

@@ -14,7 +14,6 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from otel_llm.config import fault
-from otel_llm.errors import OtelLLMError
 from otel_llm.invocation import Invocation, Scope
 from otel_llm.provider import Endpoint, Provider
 from otel_llm.stream import AsyncStream, Recording, SyncStream, watch
@@ -70,19 +69,21 @@ def suppressed() -> bool:
 
 
 def invoke(patch: Patch, scope: Scope, instance: Any, kwargs: dict[str, Any]) -> Flow:
-    """One call. Yields once, with the span current, and is sent the SDK's response or thrown its exception."""
+    """One call. Yields once, with the span current, and is sent the SDK's response or thrown its exception.
+
+    It never raises what it is thrown, which is the driver's to raise as it came.
+    """
     try:
         call = Invocation(scope, patch.provider, patch.endpoint, instance, kwargs)
-        wanted = call.wanted
-        if wanted:
-            call.read_request(kwargs)
     except Exception:
-        fault("reading a request")
+        fault("starting a call")
         return (yield)
+    wanted = call.wanted
     if wanted:
+        call.read_request(kwargs)
         try:
             answer = call.before()
-        except OtelLLMError as refusal:
+        except BaseException as refusal:
             call.end(refusal)
             raise
         if answer is not None:
@@ -94,17 +95,20 @@ def invoke(patch: Patch, scope: Scope, instance: Any, kwargs: dict[str, Any]) ->
     try:
         response = yield
     except BaseException as error:
-        if not isinstance(error, GeneratorExit):  # torn down from another context, where the token means nothing
-            otel_context.detach(token)
+        if not isinstance(error, GeneratorExit) or otel_context.get_current() is context:
+            otel_context.detach(token)  # else torn down from another context, where the token means nothing
         call.end(error)
-        raise
+        return None
     otel_context.detach(token)
     if not wanted:
         return response
-    if call.streaming and (stream := _recorded(call, response, context)) is not None:
+    if not call.streaming:
+        try:
+            call.response = patch.provider.parsed(response)
+        except Exception:
+            fault("parsing a response")  # the caller meets the same when it parses
+    elif (stream := _recorded(call, response, context)) is not None:
         return stream
-    call.streaming = False
-    call.response = patch.provider.parsed(response)
     call.end()
     call.gave(response)
     return response
@@ -125,27 +129,34 @@ def run(flow: Flow, function: Method, instance: Any, args: tuple[Any, ...], kwar
     """Drives a flow around a function."""
     try:
         next(flow)
-        try:
-            response = function(instance, *args, **kwargs)
-        except BaseException as error:
-            flow.throw(error)
-            raise
-        flow.send(response)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("a flow yields once")
+    except StopIteration as answered:
+        return answered.value
+    try:
+        response = function(instance, *args, **kwargs)
+    except BaseException as error:
+        _last(flow.throw, error)
+        raise
+    return _last(flow.send, response)
 
 
 async def run_async(flow: Flow, function: Method, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Drives a flow around a coroutine function."""
     try:
         next(flow)
-        try:
-            response = await function(instance, *args, **kwargs)
-        except BaseException as error:
-            flow.throw(error)
-            raise
-        flow.send(response)
+    except StopIteration as answered:
+        return answered.value
+    try:
+        response = await function(instance, *args, **kwargs)
+    except BaseException as error:
+        _last(flow.throw, error)
+        raise
+    return _last(flow.send, response)
+
+
+def _last(resume: Callable[[Any], Any], what: Any) -> Any:
+    """Resumes a flow for the second and last time; what it gives."""
+    try:
+        resume(what)
     except StopIteration as done:
         return done.value
     raise AssertionError("a flow yields once")

@@ -86,7 +86,7 @@ class Invocation:
         self.start: dict[str, Any] = {_OPERATION: endpoint.operation, _PROVIDER: server.provider}
         name = endpoint.operation
         if isinstance(model, str):
-            self.start[_REQUEST_MODEL] = model
+            self.start[_REQUEST_MODEL] = model = _mended(model)
             name = f"{name} {model}"
         if server.address:
             self.start[_SERVER_ADDRESS] = server.address
@@ -116,7 +116,19 @@ class Invocation:
     # What was asked -----------------------------------------------------------------------------------------------
 
     def read_request(self, kwargs: Mapping[str, Any]) -> None:
-        """Reads the request: parameters by the endpoint's table, what the application said, constants."""
+        """Reads the request, now: a conversation may go on in the caller's own lists while the answer comes."""
+        try:
+            self._read_parameters(kwargs)
+        except Exception:
+            fault("reading a request")
+        if self.scope.capture_content and self.recording:
+            try:
+                self._read_content()
+            except Exception:
+                fault("reading the content of a request")
+
+    def _read_parameters(self, kwargs: Mapping[str, Any]) -> None:
+        """Parameters by the endpoint's table, what the application said, constants."""
         endpoint, values = self.endpoint, self.values
         self._params = params = endpoint.params(kwargs)
         if not self.recording:
@@ -124,27 +136,38 @@ class Invocation:
         values.update(current())
         for attribute, constant in endpoint.constants.items():
             values[attribute.name] = constant
-        for name, value in params.items():
-            attribute_or_none = endpoint.parameters.get(name)
-            if attribute_or_none is not None:
-                self.set(attribute_or_none, value)
-            elif name not in endpoint.unrecorded and (isinstance(value, int | float) or self.scope.capture_content):
-                plain = isinstance(value, str | int | float)
-                values[a.REQUEST_PARAM.name + name] = value if plain else to_json(value)
-        for attribute, value in endpoint.details_of_request(params).items():
-            values[attribute.name] = value
         if self.streaming:
             values[a.STREAM.name] = True
+        for name, value in params.items():
+            try:
+                self._read_parameter(name, value)
+            except Exception:
+                fault(f"the value of {name}")
+        for attribute, value in endpoint.details_of_request(params).items():
+            values[attribute.name] = value
 
-    def set(self, attribute: a.Attribute, value: Any) -> None:
-        """Sets an attribute, as the type the dictionary gives it; a value that does not fit is left out."""
-        try:
-            if attribute.kind == "string[]":
-                self.values[attribute.name] = [value] if isinstance(value, str) else [str(item) for item in value]
-            elif attribute.kind in _COERCE:
-                self.values[attribute.name] = _COERCE[attribute.kind](value)
-        except (TypeError, ValueError, OverflowError):
-            fault(f"the value of {attribute.name}")
+    def _read_content(self) -> None:
+        values = self.values
+        instructions, messages = self.sent
+        if instructions:
+            values[a.SYSTEM_INSTRUCTIONS.name] = parts_json([part for item in instructions for part in item["parts"]])
+        if messages:
+            values[a.INPUT_MESSAGES.name] = messages_json(messages)
+        definitions = self.endpoint.tool_definitions(self._params)
+        if definitions:
+            values[a.TOOL_DEFINITIONS.name] = to_json(definitions)
+
+    def _read_parameter(self, name: str, value: Any) -> None:
+        """A parameter, as the type the dictionary gives it. An iterator is the SDK's to run through, and not read."""
+        attribute = self.endpoint.parameters.get(name)
+        if attribute is None:
+            if name not in self.endpoint.unrecorded and (isinstance(value, int | float) or self.scope.capture_content):
+                plain = isinstance(value, str | int | float)
+                self.values[a.REQUEST_PARAM.name + name] = value if plain else to_json(value)
+        elif attribute.kind != "string[]":
+            self.values[attribute.name] = _COERCE[attribute.kind](value)
+        elif isinstance(value, str | list | tuple):
+            self.values[attribute.name] = [value] if isinstance(value, str) else [str(item) for item in value]
 
     @property
     def sent(self) -> Sent:
@@ -223,26 +246,35 @@ class Invocation:
                 fault(f"{type(interceptor).__name__}.after")
         if error is None and not self.streaming:
             self.error = refusal
+        if self.recording:
+            try:
+                self._record()
+            except Exception:
+                fault("recording a call")
         try:
-            self._end_span()
+            self.span.end()
         except Exception:
             fault("ending a span")
         _last.set(self.span.get_span_context())
         if refusal is not None and self.error is refusal:
             raise refusal
 
-    def _end_span(self) -> None:
-        if not self.recording:
-            self.span.end()
-            return
-        values, error = self.values, self.error
+    def _record(self) -> None:
+        """Puts what is known on the span."""
+        values = self.values
         if self.outcome is not None:
             values[a.STREAM_OUTCOME.name] = self.outcome
         if self.scope.capture_content:
-            self._record_content()
-        if error is not None:
-            values[a.ERROR_TYPE.name] = error_type(error)
-            self.span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            try:
+                if self.output_messages:
+                    values[a.OUTPUT_MESSAGES.name] = messages_json(self.output_messages)
+            except Exception:
+                fault("reading the content of a response")
+        if self.error is not None:
+            values[a.ERROR_TYPE.name] = error_type(self.error)
+            self.span.set_status(Status(StatusCode.ERROR, self._description(self.error)))
+        elif a.ERROR_TYPE.name in values:  # the provider answered that it failed
+            self.span.set_status(Status(StatusCode.ERROR, values[a.ERROR_TYPE.name]))
         for value in values.values():
             if type(value) is str and not value.isascii():
                 _mend(values)
@@ -250,20 +282,21 @@ class Invocation:
         if self.start.items() <= values.items():  # what the span has from its start need not be sent again
             values = dict(islice(values.items(), len(self.start), None))
         self.span.set_attributes(values)
-        self.span.end()
 
-    def _record_content(self) -> None:
-        values = self.values
-        instructions, messages = self.sent
-        if instructions:
-            values[a.SYSTEM_INSTRUCTIONS.name] = parts_json([part for item in instructions for part in item["parts"]])
-        if messages:
-            values[a.INPUT_MESSAGES.name] = messages_json(messages)
-        definitions = self.endpoint.tool_definitions(self._params)
-        if definitions:
-            values[a.TOOL_DEFINITIONS.name] = to_json(definitions)
-        if self.output_messages:
-            values[a.OUTPUT_MESSAGES.name] = messages_json(self.output_messages)
+    def _description(self, error: BaseException) -> str:
+        """What an error says: its class, and its text where that is content to be kept, or the SDK's or our own.
+
+        The text of any other may quote what was sent or what came back, as pydantic's does.
+        """
+        kind = type(error)
+        package = kind.__module__.partition(".")[0]
+        if not self.scope.capture_content and package not in ("otel_llm", self.endpoint.module.partition(".")[0]):
+            return kind.__name__
+        try:
+            return _mended(f"{kind.__name__}: {error}")
+        except Exception:
+            fault("the text of an error")
+            return kind.__name__
 
     def gave(self, response: Any) -> None:
         """Remembers that ``response`` came of this call, for as long as it lives."""
@@ -275,8 +308,12 @@ class Invocation:
 def error_type(error: BaseException) -> str:
     """``error.type``: the HTTP status where the provider answered with one, else the exception's class."""
     for name in ("status_code", "code"):
-        status = getattr(error, name, None)
-        if isinstance(status, int):
+        try:
+            status = getattr(error, name, None)
+        except Exception:
+            fault("the status of an error")
+            continue
+        if isinstance(status, int) and 100 <= status < 600:  # not the code of a SystemExit
             return str(status)
     kind = type(error)
     return (
@@ -286,8 +323,13 @@ def error_type(error: BaseException) -> str:
     )
 
 
+def _mended(text: str) -> str:
+    """A text without lone surrogates: one of them would cost the exporter its whole batch."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def _mend(values: dict[str, Any]) -> None:
-    """Replaces lone surrogates: one of them would cost the exporter its whole batch."""
+    """Mends every text of a call."""
     for name, value in values.items():
-        if type(value) is str and not value.isascii():
-            values[name] = value.encode("utf-8", "replace").decode()
+        if type(value) is str:
+            values[name] = _mended(value)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NotRequired, TypedDict
 
 Part = dict[str, Any]
@@ -82,13 +82,25 @@ def message(role: str, parts: list[Part]) -> Message:
 
 
 def texts(messages: Iterable[Message]) -> list[str]:
-    """Every text of the messages, in order, as the caller's own strings."""
-    return [
-        part["content"]
-        for item in messages
-        for part in item["parts"]
-        if part["type"] == "text" and isinstance(part["content"], str)
-    ]
+    """Every text of the messages, in order, as the caller's own strings; what tools gave back is among them."""
+    found: list[str] = []
+    for item in messages:
+        for part in item["parts"]:
+            if part["type"] == "text":
+                if isinstance(part["content"], str):
+                    found.append(part["content"])
+            elif part["type"] == "tool_call_response":
+                found += _strings(part["response"])
+    return found
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """The texts in what a tool gave back."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner)
 
 
 def _fallback(value: Any) -> Any:

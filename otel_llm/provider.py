@@ -6,6 +6,7 @@ several paths to one attribute are summed. A value that is missing is left out, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,7 @@ Params = Mapping[str, Any]
 
 #: Sentinels of the SDKs that stand for "not given".
 _ABSENT = frozenset({"Omit", "NotGiven", "NoneType"})
+_HUMP = re.compile(r"(?<!^)[A-Z]")
 
 
 class Fold(Protocol):
@@ -53,6 +55,11 @@ def get(thing: Any, key: str) -> Any:
 def given(value: Any) -> bool:
     """Whether the caller gave the value: neither ``None`` nor an SDK's sentinel."""
     return type(value).__name__ not in _ABSENT
+
+
+def _snake(name: str) -> str:
+    """A field by its name in Python, where it is given by its name on the wire."""
+    return name if name.islower() else _HUMP.sub(r"_\g<0>", name).lower()
 
 
 def _nothing(_: Any) -> Mapping[Attribute, Any]:
@@ -95,7 +102,7 @@ class Endpoint:
         params = {key: value for key, value in kwargs.items() if type(value).__name__ not in _ABSENT}
         if self.config and (config := params.pop(self.config, None)) is not None:
             if isinstance(config, dict):
-                fields: Iterable[tuple[str, Any]] = config.items()
+                fields: Iterable[tuple[str, Any]] = ((_snake(name), value) for name, value in config.items())
             else:
                 fields = ((name, getattr(config, name, None)) for name in getattr(config, "model_fields_set", ()))
             params.update((key, value) for key, value in fields if given(value))

@@ -45,7 +45,8 @@ class Pricing:
     """The interceptor that prices a call from its token counts when it ends.
 
     The model that answered is looked up first, then the one that was asked for. A call whose model or usage is unknown
-    gets ``otel_llm.cost.status`` = unpriced and no cost: never a false zero.
+    gets ``otel_llm.cost.status`` = unpriced and no cost: never a false zero. A reader of responses that knows the usage
+    not to be the whole of it has said partial.
     """
 
     policy = False
@@ -83,4 +84,4 @@ class Pricing:
         values[_CURRENCY] = "USD"
         values[_SOURCE] = "local"
         values[_VERSION] = rates.version
-        values[_STATUS] = "partial" if problem else "priced"
+        values[_STATUS] = "partial" if problem else values.get(_STATUS, "priced")

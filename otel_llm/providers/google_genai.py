@@ -1,4 +1,8 @@
-"""Google's Gen AI SDK, for the Gemini Developer API and for Vertex AI: content and embeddings. Chats go through it."""
+"""Google's Gen AI SDK, for the Gemini Developer API and for Vertex AI: content and embeddings. Chats go through it.
+
+A chat that calls functions by itself is a call for each request. ``generate_content`` that does is one call, of which
+the SDK gives the last request's usage only: its cost is ``partial``.
+"""
 
 from __future__ import annotations
 
@@ -71,6 +75,8 @@ def _details(response: Any) -> Mapping[a.Attribute, Any]:
         reasons = ["content_filter"]
     if any(reasons):
         values[a.FINISH_REASONS] = reasons
+    if get(response, "automatic_function_calling_history"):
+        values[a.COST_STATUS] = "partial"
     usage = get(response, "usage_metadata")
     if usage is not None:
         if get(usage, "candidates_token_count") is None and get(usage, "thoughts_token_count") is None:

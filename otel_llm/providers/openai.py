@@ -61,8 +61,14 @@ def _identify(client: Any, url: Any) -> Server:
 
 
 def _parsed(response: Any) -> Any:
-    """What ``with_raw_response`` holds: already received, and parsed once for us and the caller."""
-    return response.parse() if type(response).__name__ == "LegacyAPIResponse" else response
+    """What ``with_raw_response`` holds: already received, and parsed once for us and the caller.
+
+    What ``with_streaming_response`` holds is not received yet, and the caller's to receive.
+    """
+    kind = type(response).__name__
+    if kind == "LegacyAPIResponse":
+        return response.parse()
+    return None if kind in ("APIResponse", "AsyncAPIResponse") else response
 
 
 def _output_type(format: Any) -> Mapping[a.Attribute, Any]:
@@ -96,11 +102,14 @@ def _responses_request(params: Params) -> Mapping[a.Attribute, Any]:
 
 def _responses_details(response: Any) -> Mapping[a.Attribute, Any]:
     reason = m.response_finish_reason(response)
-    return {a.FINISH_REASONS: [reason]} if reason else {}
+    values: dict[a.Attribute, Any] = {a.FINISH_REASONS: [reason]} if reason else {}
+    if get(response, "status") == "failed":
+        values[a.ERROR_TYPE] = str(get(get(response, "error"), "code") or "failed")
+    return values
 
 
 def _chat_details(response: Any) -> Mapping[a.Attribute, Any]:
-    reasons = [m.finish_reason(choice.finish_reason) for choice in response.choices or ()]
+    reasons = [m.finish_reason(choice.finish_reason) for choice in getattr(response, "choices", None) or ()]
     return {a.FINISH_REASONS: reasons} if any(reasons) else {}
 
 

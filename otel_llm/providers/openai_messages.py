@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from otel_llm.messages import (
@@ -77,9 +77,7 @@ def _part(item: Any) -> Part:
 def _parts(content: Any) -> list[Part]:
     if isinstance(content, str):
         return [text_part(content)]
-    if isinstance(content, Iterable) and not isinstance(content, dict):
-        return [text_part(item) if isinstance(item, str) else _part(item) for item in content]
-    return []
+    return [text_part(item) if isinstance(item, str) else _part(item) for item in _list(content)]
 
 
 def _chat_message(item: Any) -> Message:
@@ -92,7 +90,7 @@ def _chat_message(item: Any) -> Message:
     refusal = get(item, "refusal")
     if refusal:
         parts.append(text_part(refusal))
-    for call in get(item, "tool_calls") or ():
+    for call in _list(get(item, "tool_calls")):
         function = get(call, "function") or get(call, "custom")
         arguments = _arguments(get(function, "arguments") or get(function, "input"))
         parts.append(tool_call_part(get(function, "name"), arguments, get(call, "id")))
@@ -102,13 +100,12 @@ def _chat_message(item: Any) -> Message:
 _INSTRUCTING = ("system", "developer")
 
 
-def _listed(params: Params, key: str) -> list[Any]:
-    """A parameter that is a list; any other iterable belongs to the SDK and is left unread."""
-    value = params.get(key)
-    return list(value) if isinstance(value, list | tuple) else []
+def _list(value: Any) -> Sequence[Any]:
+    """A list; any other iterable is the SDK's to run through, once, and is left unread."""
+    return value if isinstance(value, list | tuple) else ()
 
 
-def _sent(items: list[Any], read: Callable[[Any], Message], first: list[Message]) -> Sent:
+def _sent(items: Sequence[Any], read: Callable[[Any], Message], first: list[Message]) -> Sent:
     """Instructions and messages apart, each in its order."""
     sent = Sent(first, [])
     for item in items:
@@ -119,13 +116,13 @@ def _sent(items: list[Any], read: Callable[[Any], Message], first: list[Message]
 
 def chat(params: Params) -> Sent:
     """The messages of a chat request; system and developer messages are instructions."""
-    return _sent(_listed(params, "messages"), _chat_message, [])
+    return _sent(_list(params.get("messages")), _chat_message, [])
 
 
 def chat_output(response: Any) -> list[Message]:
     """The choices of a chat completion."""
     output = []
-    for choice in response.choices or ():
+    for choice in getattr(response, "choices", None) or ():
         item = _chat_message(choice.message)
         item["role"] = "assistant"
         item["finish_reason"] = finish_reason(choice.finish_reason)
@@ -144,7 +141,7 @@ def _item(item: Any) -> Message:
     if kind in ("function_call_output", "custom_tool_call_output"):
         return message("tool", [tool_response_part(get(item, "output"), get(item, "call_id"))])
     if kind == "reasoning":
-        summary = [get(entry, "text") for entry in get(item, "summary") or ()]
+        summary = [get(entry, "text") for entry in _list(get(item, "summary"))]
         return message("assistant", [{"type": "reasoning", "content": text} for text in summary if text])
     if kind in (None, "message"):
         return message(str(get(item, "role") or "user"), _parts(get(item, "content")))
@@ -158,7 +155,7 @@ def responses(params: Params) -> Sent:
     said = params.get("input")
     if isinstance(said, str):
         return Sent(first, [message("user", [text_part(said)])])
-    return _sent(_listed(params, "input"), _item, first)
+    return _sent(_list(params.get("input")), _item, first)
 
 
 def responses_output(response: Any) -> list[Message]:
@@ -181,7 +178,7 @@ def embeddings(params: Params) -> Sent:
 def tool_definitions(params: Params) -> list[dict[str, Any]] | None:
     """The tools on offer: type and name, with description and parameters where they were given."""
     definitions = []
-    for tool in _listed(params, "tools"):
+    for tool in _list(params.get("tools")):
         function = get(tool, "function") or tool
         definition = {"type": str(get(tool, "type") or "function"), "name": str(get(function, "name") or "")}
         for key in ("description", "parameters"):
