@@ -119,8 +119,9 @@ def _recorded(call: Invocation, response: Any, context: Context) -> Any:
     kind = SyncStream if hasattr(response, "__next__") else AsyncStream if hasattr(response, "__anext__") else None
     if kind is None or call.endpoint.fold is None:
         return None
-    watch()
-    stream = kind(response, Recording(call, call.endpoint.fold(), context))
+    recording = Recording(call, call.endpoint.fold(), context)
+    watch(recording)
+    stream = kind(response, recording)
     call.gave(stream)
     return stream
 

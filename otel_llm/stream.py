@@ -67,6 +67,7 @@ class Recording:
         except Exception:
             fault("folding a stream")
         self.call.end(error, outcome)
+        _open.discard(self)
 
     def stopped(self, error: BaseException) -> None:
         """Ends the call by the exception that came out of the SDK's stream in place of a chunk."""
@@ -238,6 +239,8 @@ async def _closed(closing: Awaitable[Any], recording: Recording) -> Any:
 
 _queue: queue.SimpleQueue[Recording | threading.Event] = queue.SimpleQueue()
 _thread_of: list[int] = []
+#: Recordings that have not ended, for the end of the process; a recording does not keep its stream alive.
+_open: set[Recording] = set()
 
 
 def _dropped(recording: Recording) -> None:
@@ -245,14 +248,21 @@ def _dropped(recording: Recording) -> None:
         _queue.put(recording)
 
 
-def watch() -> None:
-    """Starts the thread that ends dropped streams, once for each process; a fork begins with a queue of its own."""
+def watch(recording: Recording) -> None:
+    """Sees to it that a recording ends; starts the thread that ends dropped ones, once for each process.
+
+    A fork begins with nothing: the streams that were open are its parent's to end.
+    """
     global _queue
     if _thread_of != [os.getpid()]:
         if _thread_of:
             _queue = queue.SimpleQueue()
+            _open.clear()
+        else:
+            atexit.register(_leave)  # now: what is registered last runs first, and the tracer provider was before
         _thread_of[:] = [os.getpid()]
         threading.Thread(target=_end_dropped, name="otel_llm-dropped-streams", daemon=True).start()
+    _open.add(recording)
 
 
 def _end_dropped() -> None:
@@ -272,4 +282,9 @@ def settle(timeout: float = 5.0) -> None:
         done.wait(timeout)
 
 
-atexit.register(settle)
+def _leave() -> None:
+    """Ends what is still open when the process does."""
+    if _thread_of == [os.getpid()]:
+        for recording in list(_open):
+            recording.end("abandoned")
+        settle()

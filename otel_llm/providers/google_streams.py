@@ -49,18 +49,19 @@ class ContentFold:
     Fields are read from ``__dict__``: the SDK's models resolve an attribute in several steps, for every chunk.
     """
 
-    __slots__ = ("_candidates", "_feedback", "_id", "_model", "_usage")
+    __slots__ = ("_candidates", "_feedback", "_id", "_last", "_model", "_usage")
 
     def __init__(self) -> None:
         self._candidates: dict[int, _Candidate] = {}
         self._feedback: Any = None
         self._id: str | None = None
+        self._last: dict[str, Any] = {}
         self._model: str | None = None
         self._usage: Any = None
 
     def add(self, chunk: Any) -> None:
         """Takes a chunk in."""
-        fields = chunk.__dict__
+        self._last = fields = chunk.__dict__
         if fields.get("usage_metadata") is not None:
             self._usage = fields["usage_metadata"]
         self._model = self._model or fields.get("model_version")
@@ -86,6 +87,7 @@ class ContentFold:
             model_version=self._model,
             usage_metadata=self._usage,
             prompt_feedback=self._feedback,
+            automatic_function_calling_history=self._last.get("automatic_function_calling_history"),
             candidates=[
                 SimpleNamespace(
                     index=index,

@@ -60,12 +60,16 @@ class ChatFold:
         self._last = fields
         if fields.get("usage") is not None:
             self._usage = fields["usage"]
-        for piece in fields["choices"]:
+        for piece in fields["choices"] or ():
             given = piece.__dict__
             choice = self._choices.get(given["index"])
             if choice is None:
                 choice = self._choices[given["index"]] = _Choice()
                 self._first = self._first or fields
+            if given["finish_reason"] is not None:
+                choice.finish_reason = given["finish_reason"]
+            if given["delta"] is None:  # some servers leave it out at the end
+                continue
             delta = given["delta"].__dict__
             if delta["content"]:
                 choice.text.append(delta["content"])
@@ -73,8 +77,6 @@ class ChatFold:
                 choice.refusal.append(delta["refusal"])
             if delta.get("tool_calls"):
                 choice.add_calls(delta["tool_calls"])
-            if given["finish_reason"] is not None:
-                choice.finish_reason = given["finish_reason"]
 
     def response(self) -> SimpleNamespace:
         """The completion so far."""

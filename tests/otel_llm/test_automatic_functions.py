@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from otel_llm.testing import Reply, ScriptedProvider, ToolCall, Usage
 from tests.conftest import Spans
 
@@ -32,14 +34,17 @@ def test_functions_called_in_a_chat_are_calls_of_their_own(
     assert {first["otel_llm.cost.status"], second["otel_llm.cost.status"]} == {"priced"}
 
 
+@pytest.mark.parametrize("streamed", [False, True])
 def test_functions_called_below_one_call_leave_its_cost_partial(
-    instrumented: Spans, gemini_client: Any, provider: ScriptedProvider
+    streamed: bool, instrumented: Spans, gemini_client: Any, provider: ScriptedProvider
 ) -> None:
     """The SDK gives the usage of the last request only: the cost is not the whole of it, and says so."""
     provider.script(CALLING)
-    answer = gemini_client.models.generate_content(
-        model="gemini-2.5-flash", contents="How is Rome?", config={"tools": [_weather]}
-    )
+    asked: dict[str, Any] = {"model": "gemini-2.5-flash", "contents": "How is Rome?", "config": {"tools": [_weather]}}
+    if streamed:
+        answer = list(gemini_client.models.generate_content_stream(**asked))[-1]
+    else:
+        answer = gemini_client.models.generate_content(**asked)
     assert answer.text == "Sunny."
     assert len(provider.requests) == 2
     assert instrumented.attributes()["otel_llm.cost.status"] == "partial"

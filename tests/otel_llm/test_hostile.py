@@ -313,3 +313,21 @@ def test_a_failed_response_is_an_error(instrumented: Spans, openai_client: Any, 
     assert list(openai_client.responses.create(model="gpt-5-mini", input="hi", stream=True))
     assert instrumented.one().status.status_code is StatusCode.ERROR
     assert instrumented.attributes()["error.type"] == "server_error"
+
+
+def test_chunks_may_lack_what_they_promise(instrumented: Spans, caplog: pytest.LogCaptureFixture) -> None:
+    """Servers that speak OpenAI's protocol send chunks without choices, and choices without a delta."""
+    events = [
+        '{"choices":[{"index":0,"delta":{"content":"A gas."}}]}',
+        '{"choices":[{"index":0,"delta":null,"finish_reason":"stop"}]}',
+        '{"choices":null,"usage":{"prompt_tokens":3,"completion_tokens":2}}',
+        "[DONE]",
+    ]
+    body = "".join(f"data: {event}\n\n" for event in events)
+    answer = httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=body)
+    http_client = httpx2.Client(transport=httpx2.MockTransport(lambda request: answer))
+    with openai.OpenAI(api_key="x", http_client=http_client) as client:
+        assert len(list(client.chat.completions.create(**CHAT, stream=True))) == 3
+    found = instrumented.attributes()
+    assert (found["gen_ai.response.finish_reasons"], found["gen_ai.usage.output_tokens"]) == (("stop",), 2)
+    assert caplog.records == []

@@ -165,3 +165,23 @@ def test_spans_reach_the_console(tmp_path: Path) -> None:
     assert span["name"] == "chat gpt-5-mini"
     assert span["resource"]["attributes"]["service.name"] == "shop"
     assert "gen_ai.input.messages" not in span["attributes"]
+
+
+@pytest.mark.parametrize("end", ["", "def last(): next(ask())\nlast()", "kept = ask(); next(kept)"])
+def test_a_stream_that_is_open_when_the_program_ends_is_recorded(end: str, tmp_path: Path) -> None:
+    """Never read, dropped at the last moment, or kept by a global name: the span is sent before the program is gone."""
+    ask = """
+        client = openai.OpenAI(api_key="x", base_url=URL, max_retries=0)
+        def ask():
+            return client.responses.create(model="gpt-5-mini", input="hi", stream=True)
+    """
+    with ScriptedProvider() as provider:
+        found = run(
+            f"import openai, otel_llm\nURL = {provider.openai_base_url!r}\notel_llm.instrument()\n"
+            + textwrap.dedent(ask)
+            + (end or "unread = ask()"),
+            tmp_path,
+            OTEL_TRACES_EXPORTER="console",
+        )
+    assert found.stderr == ""
+    assert json.loads(found.stdout)["attributes"]["otel_llm.stream.outcome"] == "abandoned"
