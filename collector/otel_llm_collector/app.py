@@ -32,7 +32,7 @@ from .receiver import grpc, http
 from .running import Running
 from .segment import Segment, number, recover
 from .settings import DRAIN_S, Settings
-from .store import Store
+from .store import PATTERNS, Store
 from .wal import Log
 
 _FLUSH_S = 60.0
@@ -50,9 +50,13 @@ class Collector:
         self._stop: Callable[[], None] | None = None
         self._thread: threading.Thread | None = None
 
-    def run(self, started: Callable[[Running], None]) -> None:
-        """Collect until SIGINT or SIGTERM, then drain. Raises ``CollectorError`` when it cannot start."""
+    def run(self, started: Callable[[Running], None]) -> int:
+        """Collect until SIGINT or SIGTERM, then drain. Raises ``CollectorError`` when it cannot start.
+
+        Returns how many segments the store did not take, which the log keeps for the next start.
+        """
         _loop(self._serve(started, signals=True))
+        return self._engine.inserter.waiting
 
     def start(self) -> Self:
         """Collect in a thread; returns when it listens. Raises ``CollectorError`` when it cannot start."""
@@ -153,6 +157,8 @@ class _Engine:
             ) from error
         stack.callback(lock.release)
         self.store = Store(settings.store_url)
+        if self.store.embedded and PATTERNS.intersection(str(settings.log.resolve())):
+            raise CollectorError(f"The path of {settings.data.resolve()} must be without any of * ? {{ }}.")
         stack.callback(self.store.close)
         found = recover(settings.log)
         self.seen = [mark for mended in found for mark in mended.digests]
@@ -212,6 +218,6 @@ def _loop(work: Coroutine[Any, Any, None]) -> None:
         runner.run(work)
 
 
-def run(settings: Settings, started: Callable[[Running], None]) -> None:
-    """Run a collector in the foreground; ``started`` is told where it listens."""
-    Collector(settings).run(started)
+def run(settings: Settings, started: Callable[[Running], None]) -> int:
+    """Run a collector in the foreground; ``started`` is told where it listens. Returns what ``Collector.run`` does."""
+    return Collector(settings).run(started)

@@ -47,8 +47,8 @@ class Reader:
         """
         stack = ExitStack()
         running = Running.find(data)
-        if running is not None and (collector := _Http(running.api)).alive():
-            return cls(collector, stack, running)
+        if running is not None:
+            return cls(_Http(running.api), stack, running)
         if store is None and not (data / "store").is_dir():
             raise CollectorError(f"There is no data in {data.resolve()}; `otel-llm up` or `otel-llm demo` makes some.")
         try:
@@ -90,13 +90,6 @@ class _Http:
 
     def __init__(self, url: str) -> None:
         self._url = url
-
-    def alive(self) -> bool:
-        """Whether it answers; the number of a process that was killed may be another's by now."""
-        try:
-            return self._send("GET", "/livez", b"") == b"ok\n"
-        except CollectorError:
-            return False
 
     def ask(self, sql: str, parameters: Mapping[str, str], format: str) -> bytes:
         names = {f"param_{name}": value for name, value in parameters.items()}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 _FILE = "collector.json"
+_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,26 @@ class Running:
 
     @classmethod
     def find(cls, data: Path) -> Running | None:
-        """The collector of a data folder, or ``None`` when none runs: the file outlives a process that was killed."""
+        """The collector of a data folder, or ``None`` when none answers.
+
+        The file outlives a process that was killed, and by then its number and its ports may be another's: so the one
+        that answers must say that it is this one.
+        """
         try:
-            found = cls(**json.loads((data / _FILE).read_text(encoding="utf-8")))
-            os.kill(found.pid, 0)
-        except PermissionError:
-            return found  # it runs, as another user
-        except (OSError, ValueError, TypeError):
+            said = json.loads((data / _FILE).read_text(encoding="utf-8"))
+            found = cls(**said)
+            status = _status(found.api)
+            return found if all(status[name] == value for name, value in said.items()) else None
+        except (OSError, HTTPException, ValueError, TypeError, KeyError):
             return None
-        return found
+
+
+def _status(api: str) -> dict[str, Any]:
+    """What the API at a URL says of itself; raises any of the errors above where there is none."""
+    connection = HTTPConnection(str(urlsplit(api).netloc), timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", "/v1/status")
+        status: dict[str, Any] = json.loads(connection.getresponse().read())
+        return status
+    finally:
+        connection.close()

@@ -23,6 +23,8 @@ from .errors import StoreError, StoreUnavailable
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+PATTERNS = frozenset("*?{}")
+"""What the embedded engine takes for a pattern in the path of a file: it would read others, or none."""
 _CONNECT_TIMEOUT_S = 5
 _UNKNOWN_DATABASE = 81
 _environment = threading.Lock()
@@ -70,8 +72,8 @@ class Store:
         if self.embedded:
             self.path = Path(url.removeprefix("chdb://"))
             self.database = "default"
-            if not self.path.is_absolute() or "?" in url:
-                raise ConfigError(f"Store {url} must be chdb:// and an absolute path without a question mark.")
+            if not self.path.is_absolute() or PATTERNS.intersection(url):
+                raise ConfigError(f"Store {url} must be chdb:// and an absolute path without any of * ? {{ }}.")
         elif parts.scheme == "clickhouse" and parts.hostname and _port(parts) is not None:
             self.host, self.port = parts.hostname, _port(parts)
             self.user, self.password = unquote(parts.username or "default"), unquote(parts.password or "")

@@ -116,3 +116,27 @@ def test_a_tree_shows_every_span_whatever_their_parents_are() -> None:
 
 def test_an_error_is_told_in_its_place() -> None:
     assert "overloaded" in printed(show.trace_tree([span("a", status_code="Error", status_message="overloaded")]))
+
+
+def test_a_terminal_obeys_nothing_that_a_span_says() -> None:
+    """Escape sequences, carriage returns and texts that run backwards, in every text that is shown."""
+    evil = "\x1b[2J\x1b]0;title\x07\x9b1m\r\u202e"
+    texts = {name: evil for name, value in CALL.items() if isinstance(value, str)}
+    rows = dict.fromkeys(("prompt_name", "prompt_version", "models"), evil)
+    numbers = dict.fromkeys(("calls", "errors", "blocked", "input_tokens", "output_tokens", "p50_s", "p95_s"), 1)
+    bad = span("a", span_name=evil, service_name=evil, status_code="Error", status_message=evil, provider=evil)
+    for shown in (
+        show.calls_table([CALL | texts | {"status_code": "Error"}]),
+        show.prompts_table([rows | numbers | {"unpriced": 0, "cost_total": 1.0}]),
+        show.trace_tree([bad]),
+    ):
+        text = printed(shown)
+        assert "[2J" in text
+        assert not set(evil) & set(text) & set("\x1b\x07\x9b\r\u202e")
+
+
+def test_a_failure_without_a_reason_is_one_all_the_same() -> None:
+    """A message of white space is none."""
+    assert "failed" in printed(show.trace_tree([span("a", status_code="Error", status_message=" \n\t ")]))
+    named = span("a", status_code="Error", status_message="\n", error_type="Timeout")
+    assert "Timeout" in printed(show.trace_tree([named]))

@@ -156,6 +156,25 @@ def test_a_store_that_is_none(tmp_path: Path, url: str, words: str) -> None:
     assert "secret" not in complaint
 
 
+@pytest.mark.parametrize("name", ["a*b", "a?b", "a{b,c}", "{1..2}"])
+def test_a_path_that_is_a_pattern(tmp_path: Path, name: str) -> None:
+    """The engine would read other files, or none and call that a success: refused before anything is accepted."""
+    assert _complaint(tmp_path / name).endswith(
+        f"{name}/store must be chdb:// and an absolute path without any of * ? {{ }}."
+    )
+    complaint = _complaint(tmp_path / name, store=f"chdb://{tmp_path}/store")
+    assert complaint == f"The path of {tmp_path / name} must be without any of * ? {{ }}."
+
+
+def test_a_path_with_other_odd_characters(tmp_path: Path, start: Start) -> None:
+    """Quotes, spaces, brackets and what means something in URLs, SQL or a shell."""
+    collector = start(tmp_path / 'it\'s "a" [red]b[/red] #%20;&$(x)\\ü')
+    _send(collector.http, body(span(CALL)), body(span({**CALL, "deep": {"a": [1]}})))
+    collector.flush()
+    assert collector.query("SELECT count() AS n FROM llm_calls") == [{"n": 2}]
+    assert collector.stop() == 0
+
+
 def test_a_setting_that_cannot_be(tmp_path: Path) -> None:
     """By its name."""
     assert _complaint(tmp_path, http_port=70_000) == "http_port is 70000; a port is a number from 0 to 65535."
@@ -252,6 +271,33 @@ def test_times_are_utc_wherever_the_collector_runs(
         "FROM otel_traces, llm_calls, llm_calls_hourly"
     ) == [{"t": "2026-09-21 14:13:20.000000000", "s": "2026-09-21 14:13:20.000000000", "h": "2026-09-21 14:00:00"}]
     collector.stop()
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "null", "[]", "{}", "\"x\"", "\xff", {"pid": 10**30}, {"pid": 0}, {"api": None}, {"api": "http://[::1"},
+     {"api": "http://host:port"}, {"api": "http://a b"}, {"api": ""}, {"api": "http://127.0.0.1:1"}],
+)  # fmt: skip
+def test_a_file_that_says_nonsense_is_no_collector(tmp_path: Path, said: str | dict[str, Any]) -> None:
+    """Whatever is in it."""
+    whole = {"pid": os.getpid(), "version": "1", "started": "", "grpc": "", "http": "", "api": "", "store": ""}
+    text = said if isinstance(said, str) else json.dumps(whole | said)
+    (tmp_path / "collector.json").write_text(text, encoding="latin-1")
+    assert Running.find(tmp_path) is None
+
+
+def test_another_collector_on_the_port_of_one_that_was_killed(tmp_path: Path, start: Start) -> None:
+    """Answers for its own folder only, though its number may be the same, as in containers."""
+    first = start(tmp_path / "first")
+    other = start(tmp_path / "other")
+    file = tmp_path / "first" / "collector.json"
+    said = json.loads(file.read_text())
+    first.kill()
+    file.write_text(json.dumps({**said, "api": other.api, "pid": other.pid}))
+    assert Running.find(tmp_path / "first") is None
+    found = Running.find(tmp_path / "other")
+    assert found is not None
+    assert found.pid == other.pid
 
 
 def test_a_pid_that_is_another_s_by_now(tmp_path: Path, start: Start) -> None:

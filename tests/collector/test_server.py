@@ -9,7 +9,9 @@ import pytest
 
 from otel_llm_collector.client import Reader
 from otel_llm_collector.errors import CollectorError
+from otel_llm_collector.running import Running
 from tests.collector.conftest import Start
+from tests.support import command
 from tests.support.clickhouse import PASSWORD, ClickHouse
 from tests.support.collector import Handle, get, launch, send
 from tests.support.otlp import body, span
@@ -103,6 +105,27 @@ def test_a_collector_stops_though_its_server_is_away(tmp_path: Path, server: Cli
     _send(collector, body(span(CALL)))
     assert collector.stop() == 0
     assert len(list((tmp_path / "data" / "log").glob("*.seg"))) == 1
+
+
+def test_up_does_not_say_that_all_is_stored_when_it_is_not(tmp_path: Path, server: ClickHouse) -> None:
+    """But where the rest is."""
+    data = tmp_path / "data"
+    ports = [text for door in ("grpc", "http", "api") for text in (f"--{door}-port", "0")]
+    process = command.start("up", "--data", str(data), "--store", server.url, *ports)
+    assert process.stdout is not None
+    for _ in range(7):
+        process.stdout.readline()
+    running = Running.find(data)
+    assert running is not None
+    server.stop()
+    assert (
+        send("POST", f"{running.http}/v1/traces", body(span(CALL)), {"Content-Type": "application/x-protobuf"})[0]
+        == 200
+    )
+    process.terminate()
+    said = process.communicate(timeout=60)[0]
+    assert said == f"The store did not take everything; the rest is in {data}/log for the next start.\n"
+    assert process.returncode == 0
 
 
 def test_a_wrong_password_is_said_at_once(tmp_path: Path, server: ClickHouse) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from otel_llm_collector.lock import FolderLock
 from otel_llm_collector.running import Running
 from otel_llm_demo.corpus import passages
 from otel_llm_demo.dialogue import VISITS
@@ -189,7 +190,9 @@ def staying(run: Run) -> Iterator[tuple[subprocess.Popen[str], Running]]:
         collector.stop()
 
 
-def test_it_uses_the_collector_stays_up_and_ends_on_ctrl_c(staying: tuple[subprocess.Popen[str], Running]) -> None:
+def test_it_uses_the_collector_stays_up_and_ends_on_ctrl_c(
+    run: Run, staying: tuple[subprocess.Popen[str], Running]
+) -> None:
     process, running = staying
     assert process.stderr is not None
     assert process.stdout is not None
@@ -199,6 +202,8 @@ def test_it_uses_the_collector_stays_up_and_ends_on_ctrl_c(staying: tuple[subpro
         if "Everything stays up" in line:
             break
     assert f"Using the collector that runs already, process {running.pid}" in said
+    second = otel_llm("demo", "--exit", "--data", str(run.data))  # each would count the other's calls
+    assert sentence(second).startswith(f"Process {process.pid} already uses {run.data}/demo; ")
     process.send_signal(signal.SIGINT)
     shown, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
@@ -207,6 +212,21 @@ def test_it_uses_the_collector_stays_up_and_ends_on_ctrl_c(staying: tuple[subpro
     assert "3 services" in shown
     assert "All three agree." in shown  # of this run alone: the calls of the first one are in the same tables
     assert "63 model calls in" in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_what_it_started_when_its_terminal_is_closed(tmp_path: Path, number: signal.Signals) -> None:
+    process = start("demo", "--data", str(tmp_path / "data"))
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("Waiting for web"):
+            break
+    process.send_signal(number)
+    process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode > 0
+    lock = FolderLock(tmp_path / "data")
+    lock.acquire()  # the collector has ended
+    lock.release()
 
 
 # The pieces ---------------------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except KeyboardInterrupt:  # before typer takes it
+        sys.exit(130)
 
 
 def _app() -> Typer:

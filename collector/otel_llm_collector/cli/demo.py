@@ -40,7 +40,9 @@ def demo(
     from .questions import ask
     from .stage import SERVICES, stage
 
-    signal.signal(signal.SIGTERM, lambda number, frame: _interrupt())
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the second comes when the terminal is closed
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: _interrupt())
     said = Console(stderr=True, highlight=False, markup=False, emoji=False)
     began = time.time()
     with stage(data, live, lambda text: said.print(text, style="dim")) as everything:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -9,9 +10,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from otel_llm_collector.errors import CollectorError
+
+T = TypeVar("T")
 
 #: Seconds that a process may take to come up, and to drain when it is told to end.
 START_S = 60.0
@@ -37,30 +40,33 @@ class Processes:
                 start_new_session=True,
             )
 
-    def wait_for(self, name: str, ready: Callable[[], bool]) -> None:
-        """Wait until ``ready``; raises :class:`CollectorError` when the process ends or takes too long."""
+    def wait_for(self, name: str, ready: Callable[[], T | None]) -> T:
+        """Wait until ``ready`` and return its answer; ``CollectorError`` when the process ends or takes too long."""
         deadline = time.monotonic() + START_S
-        while not ready():
+        while not (answer := ready()):
             if self._children[name].poll() is not None:
                 raise CollectorError(f"{name} ended while it started: {self._last_line(name)}")
             if time.monotonic() > deadline:
                 raise CollectorError(f"{name} did not start in {START_S:.0f} seconds; see {self._logs / name}.log")
             time.sleep(0.05)
+        return answer
 
     def ended(self) -> list[str]:
         """The names of the processes that have ended."""
         return [name for name, child in self._children.items() if child.poll() is not None]
 
     def stop(self) -> None:
-        """End them, the last started first; each has time to drain."""
-        for child in reversed(self._children.values()):
-            child.terminate()
-            try:
-                child.wait(STOP_S)
-            except subprocess.TimeoutExpired:
+        """End them, the last started first; each has time to drain, unless somebody interrupts that."""
+        try:
+            for child in reversed(self._children.values()):
+                child.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    child.wait(STOP_S)
+        finally:
+            for child in self._children.values():
                 child.kill()
                 child.wait()
-        self._children.clear()
+            self._children.clear()
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,10 +17,17 @@ Row = Mapping[str, Any]
 #: Columns when the output is not a terminal, so that tables keep their lines whole.
 _WIDE = 180
 
+_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
 
 def console() -> Console:
     """The console on stdout; what it prints is taken literally, brackets and all."""
     return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False, emoji=False)
+
+
+def plain(text: str) -> str:
+    """A text without the control characters that a terminal would obey; whoever sends a span chooses its texts."""
+    return _CONTROL.sub("\ufffd", text)
 
 
 def prompts_table(rows: Iterable[Row]) -> Table:
@@ -29,7 +37,7 @@ def prompts_table(rows: Iterable[Row]) -> Table:
         table.add_column(name, overflow="fold")
     for name in ("calls", "failed", "blocked", "tokens in", "tokens out", "cost", "p50", "p95"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
+    for row in map(_plain, rows):
         table.add_row(
             prompt(row),
             row["models"],
@@ -54,7 +62,7 @@ def calls_table(rows: Sequence[Row]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("guardrails", "status", "trace"):
         table.add_column(name, no_wrap=True)
-    for row in rows:
+    for row in map(_plain, rows):
         table.add_row(
             str(row["start_time"])[5:19],
             row["service_name"],
@@ -81,7 +89,7 @@ def trace_tree(spans: Sequence[Row]) -> Tree:
     tree = Tree(Text(f"{head}{len(spans)} spans · {calls} model calls · {money(total)}", style="bold"))
     nodes: dict[str, Tree] = {}
     # A child may have begun on a clock that is behind its parent's, so the parents are added first.
-    waiting = list(spans)
+    waiting = [_plain(span) for span in spans]
     while waiting:
         rest = []
         for span in waiting:
@@ -124,6 +132,10 @@ def seconds(value: float) -> str:
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
 
 
+def _plain(row: Row) -> Row:
+    return {name: plain(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
 def _span(span: Row) -> Text:
     text = Text()
     text.append(f"{span['service_name']} ", style="cyan")
@@ -141,7 +153,8 @@ def _span(span: Row) -> Text:
             details.append(f"guardrails: {span['guardrail_outcome']}")
         text.append("  " + " · ".join(details), style="dim")
     if span["status_code"] == "Error":
-        text.append(f"  {_first_line(span['status_message'] or span['error_type'] or 'failed')}", style="red")
+        reason = _first_line(span["status_message"]) or _first_line(span["error_type"] or "") or "failed"
+        text.append(f"  {reason}", style="red")
     return text
 
 
@@ -158,7 +171,7 @@ def _status(row: Row) -> Text:
 
 
 def _first_line(text: str, length: int = 80) -> str:
-    line = text.strip().splitlines()[0]
+    line = text.strip().partition("\n")[0]
     return line if len(line) <= length else f"{line[:length]}…"
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from otel_llm_collector.errors import CollectorError
+
 from .options import DATA, Data
 from .up import Store
 
@@ -22,7 +24,10 @@ def sql(
     """Ask the store in SQL, through the collector when it runs. Tables: llm_calls, llm_calls_hourly, otel_traces."""
     from otel_llm_collector.client import Reader
 
-    text = sys.stdin.read() if query == "-" else query
+    try:
+        text = sys.stdin.buffer.read().decode() if query == "-" else query.encode().decode()
+    except UnicodeError:
+        raise CollectorError("The statement is not UTF-8.") from None
     with Reader.open(data, store) as reader:
         if format == "table":
             _table(reader.raw(text, "JSONCompact"))
@@ -39,7 +44,7 @@ def _table(answer: bytes) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from .show import console
+    from .show import console, plain
 
     try:
         found = json.loads(answer)
@@ -50,10 +55,10 @@ def _table(answer: bytes) -> None:
     table = Table()
     for column in columns:
         numeric = column["type"].removeprefix("Nullable(").startswith(("Int", "UInt", "Float", "Decimal"))
-        table.add_column(Text(column["name"]), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(plain(column["name"])), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         values = row.values() if isinstance(row, dict) else row
-        table.add_row(*(Text(_shown(value)) for value in values))
+        table.add_row(*(Text(plain(_shown(value))) for value in values))
     console().print(table)
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from otel_llm_collector.errors import CollectorError
+from otel_llm_collector.lock import FolderLock
 from otel_llm_collector.running import Running
 
 from .processes import Processes, port
@@ -23,6 +24,9 @@ _PORTS = {"--grpc-port": 4317, "--http-port": 4318, "--api-port": 4319}
 #: Variables that would steer the SDKs or the exporter elsewhere.
 _FOREIGN = ("OTEL_", "OPENAI_", "GEMINI_", "GOOGLE_")
 _KEYS = ("GEMINI_API_KEY", "OPENAI_API_KEY")
+
+#: What a collector says that cannot have a port.
+_NO_PORT = "cannot listen on"
 
 Say = Callable[[str], None]
 
@@ -56,11 +60,17 @@ def stage(data: Path, live: bool, say: Say) -> Iterator[Stage]:
     except OSError as error:
         raise CollectorError(f"{data} cannot be written ({error.strerror}); use another --data.") from error
     with ExitStack() as stack:
+        lock = FolderLock(logs)  # two demos at once would count each other's calls
+        lock.acquire()
+        stack.callback(lock.release)
         processes = stack.enter_context(Processes(logs))
-        found = Running.find(data)
-        otlp = found.http if found else _start_collector(processes, data, say)
+        running = Running.find(data)
+        if running:
+            say(f"Using the collector that runs already, process {running.pid}")
+        else:
+            running = _start_collector(processes, data, say)
         urls = {name: f"http://127.0.0.1:{port()}" for name in SERVICES}
-        environment = _environment(otlp, urls, live)
+        environment = _environment(running.http, urls, live)
         if not live:
             from otel_llm.testing import ScriptedProvider
             from otel_llm_demo.scripted import DemoScript
@@ -71,27 +81,32 @@ def stage(data: Path, live: bool, say: Say) -> Iterator[Stage]:
         for name, url in urls.items():
             say(f"Starting {name}")
             processes.start(name, [f"otel_llm_demo.{name}", "--port", url.rpartition(":")[2]], environment)
-        if found:
-            say(f"Using the collector that runs already, process {found.pid}")
-        else:
-            processes.wait_for(_COLLECTOR, lambda: Running.find(data) is not None)
         for name, url in urls.items():
             say(f"Waiting for {name}")
             processes.wait_for(name, partial(_answers, f"{url}/ready"))
-        running = Running.find(data)
-        if running is None:
-            raise CollectorError(f"The collector on {data} has ended; see {logs / _COLLECTOR}.log")
         yield Stage(running, urls, processes)
         say("Stopping")
 
 
-def _start_collector(processes: Processes, data: Path, say: Say) -> str:
-    chosen = {option: port(usual) for option, usual in _PORTS.items()}
-    moved = [f"{usual} → {chosen[option]}" for option, usual in _PORTS.items() if chosen[option] != usual]
-    say("Starting a collector" + (f"; ports taken, so others are used: {', '.join(moved)}" if moved else ""))
-    options = [text for option, number in chosen.items() for text in (option, str(number))]
+def _start_collector(processes: Processes, data: Path, say: Say) -> Running:
+    """A collector on the usual ports, or on any where one of those is taken, if only while it starts."""
+    taken = [usual for usual in _PORTS.values() if port(usual) != usual]
+    if not taken:
+        say("Starting a collector")
+        try:
+            return _collector(processes, data, _PORTS)
+        except CollectorError as error:
+            if _NO_PORT not in str(error):
+                raise
+            say(str(error))
+    say("Starting a collector on other ports" + (f"; taken: {', '.join(map(str, taken))}" if taken else ""))
+    return _collector(processes, data, dict.fromkeys(_PORTS, 0))
+
+
+def _collector(processes: Processes, data: Path, ports: Mapping[str, int]) -> Running:
+    options = [text for option, number in ports.items() for text in (option, str(number))]
     processes.start(_COLLECTOR, ["otel_llm_collector", "up", "--data", str(data), *options], _clean())
-    return f"http://127.0.0.1:{chosen['--http-port']}"
+    return processes.wait_for(_COLLECTOR, partial(Running.find, data))
 
 
 def _environment(otlp: str, urls: Mapping[str, str], live: bool) -> dict[str, str]:

@@ -39,8 +39,9 @@ def up(
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     settings = Settings(data=data, store=store, host=host, grpc_port=grpc_port, http_port=http_port, api_port=api_port)
-    app.run(settings, lambda running: _announce(running, settings.data.as_posix(), host))
-    typer.echo("Everything accepted is stored.")
+    left = app.run(settings, lambda running: _announce(running, settings.data.as_posix(), host))
+    kept = f"The store did not take everything; the rest is in {settings.log} for the next start."
+    typer.echo(kept if left else "Everything accepted is stored.")
 
 
 def _announce(running: Running, data: str, host: str) -> None:
