@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from otel_llm import attributes as a
@@ -23,13 +24,16 @@ _RULES, _COUNT, _RESULTS = a.VIOLATED_RULES.name, a.GUARDRAIL_COUNT.name, a.GUAR
 #: Outcomes of a stage from the least to the most that there is to say; a call has the most of its stages.
 _OUTCOMES = ("skipped", "passed", "error", "violated", "blocked")
 
+_checking: ContextVar[bool] = ContextVar("otel_llm.checking", default=False)
+
 
 class Guardrails:
     """The interceptor that checks requests before they are sent and answers when they have come.
 
     A rule that blocks refuses a request, or an answer that is not streamed, with
     :class:`~otel_llm.errors.GuardrailBlocked`; of a stream the answer is only observed, when it has ended. A rule that
-    fails is logged once and lets the call pass (``otel_llm.guardrail.outcome`` = error).
+    fails is logged once and lets the call pass (``otel_llm.guardrail.outcome`` = error). Calls that a rule makes
+    itself, to ask a model, are not checked.
     """
 
     def __init__(self, rules: Sequence[Guardrail]) -> None:
@@ -48,12 +52,14 @@ class Guardrails:
 
     def before(self, call: Invocation) -> None:
         """Checks what is about to be sent; raises GuardrailBlocked when it may not be."""
-        if self._before.rules and (blocked := self._check(call, "input", self._before, may_block=True)):
+        if not self._before.rules or _checking.get():
+            return
+        if blocked := self._check(call, "input", self._before, may_block=True):
             raise GuardrailBlocked("input", blocked, call.handle)
 
     def after(self, call: Invocation) -> None:
         """Checks what came back; raises GuardrailBlocked when it may not be handed on and still can be held back."""
-        if not self._after.rules or _BLOCKED in call.values:
+        if not self._after.rules or _BLOCKED in call.values or _checking.get():
             return
         may_block = call.error is None and not call.streaming
         if blocked := self._check(call, "output", self._after, may_block):
@@ -63,12 +69,15 @@ class Guardrails:
         """Scans a stage, records what was found and returns the names of the rules that refuse the call."""
         values = call.values
         before = values.get(_OUTCOME, "skipped")
+        checking = _checking.set(True)
         try:
             scanned = call.input_texts() if stage == "input" else call.output_texts()
             findings, failed = scanner.scan(scanned, lambda: _system(call, stage)) if scanned else ([], False)
         except Exception:
             fault(f"the guardrails of the {stage}")
             scanned, findings, failed = (), [], True
+        finally:
+            _checking.reset(checking)
         outcome = "error" if failed else "passed" if scanned else "skipped"
         blocked: list[str] = []
         if findings:

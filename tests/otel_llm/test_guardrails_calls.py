@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from google import genai
 
 import otel_llm
 from otel_llm import attributes as a
-from otel_llm.guardrails import default
+from otel_llm.guardrails import Guardrail, default
 from otel_llm.prompts import configure
 from otel_llm.testing import Reply, ScriptedProvider, Usage
 from tests.conftest import Spans
@@ -150,3 +151,27 @@ def test_captured_variables_are_on_the_span(
     found = instrumented.attributes()
     assert found[f"{a.PROMPT_VARIABLE.name}thing"] == "a flame"
     assert found[a.PROMPT_SOURCE.name] == "inline"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge(Guardrail):
+    """A rule that asks a model."""
+
+    ask: Ask
+
+    def count(self, text: str) -> int:
+        """One where the model says yes."""
+        return int(self.ask(f"Is this unkind? {text}").choices[0].message.content == "Yes.")
+
+
+def test_a_rule_may_ask_a_model(spans: Spans, openai_client: openai.OpenAI, provider: ScriptedProvider) -> None:
+    """The rule's own calls are recorded and not checked, or it would ask about its asking without end."""
+    judge = Judge(name="judge", action="block", stages=("input",), system=False, ask=ask_openai(openai_client))
+    otel_llm.instrument(tracer_provider=spans.provider, guardrails=[judge])
+    provider.script(lambda request: Reply("No." if "Hello" in request.text else "Yes."))
+    with pytest.raises(otel_llm.GuardrailBlocked):
+        ask_openai(openai_client)("Go away")
+    assert ask_openai(openai_client)("Hello").choices
+    assert len(provider.requests) == 5
+    outcomes = [(span.attributes or {}).get(a.GUARDRAIL_OUTCOME.name) for span in spans.all()]
+    assert outcomes == [None, None, "blocked", None, None, "passed"]
