@@ -57,7 +57,7 @@ class context:
         task_id: str | None = None,
         request_id: str | None = None,
         call_type: str | None = None,
-        tags: Sequence[str] = (),
+        tags: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         named = {
@@ -71,7 +71,7 @@ class context:
         }
         self._values = {_NAMED[key].name: str(value) for key, value in named.items() if value is not None}
         self._values |= {a.METADATA.name + str(key): str(value) for key, value in (metadata or {}).items()}
-        self._tags = [tags] if isinstance(tags, str) else [str(tag) for tag in tags]
+        self._tags = [tags] if isinstance(tags, str) else [str(tag) for tag in tags or ()]
 
     def __enter__(self) -> Self:
         outer = _current.get()
@@ -97,7 +97,9 @@ class context:
         self.__exit__(kind, error, trace)
 
     def __call__(self, function: F) -> F:
-        """As a decorator of a function or a coroutine function."""
+        """As a decorator of a function or a coroutine function; a generator would run when this has been left."""
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"context() cannot decorate the generator {function.__qualname__}: use `with` inside it.")
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Any:

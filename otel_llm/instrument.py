@@ -92,7 +92,7 @@ def instrument(
     :class:`~otel_llm.errors.ConfigError` for a provider, exporter or rule that is not known.
     """
     known = {provider.name: provider for provider in PROVIDERS}
-    names = frozenset(known if providers is None else providers)
+    names = frozenset(known if providers is None else [providers] if isinstance(providers, str) else providers)
     if unknown := names - known.keys():
         raise ConfigError(f"Unknown provider {', '.join(sorted(unknown))}: use {' or '.join(known)}.")
     if prompts is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextvars import copy_context
 from typing import Any
 
@@ -63,11 +63,31 @@ def test_as_a_decorator_of_functions_and_coroutines() -> None:
         return current()
 
     async def both() -> list[dict[str, Any]]:
-        return await asyncio.gather(coroutine(), coroutine())
+        return list(await asyncio.gather(coroutine(), coroutine()))
 
     assert plain() == {"user.id": "plain"}
     assert asyncio.run(both()) == [{"user.id": "coroutine"}] * 2
     assert current() == {}
+
+
+def test_a_generator_is_not_decorated() -> None:
+    """It would run after its context has been left, and nothing would say so."""
+
+    def words() -> Iterator[str]:
+        yield "a"
+
+    async def words_async() -> AsyncGenerator[str]:
+        yield "a"
+
+    for function in (words, words_async):
+        with pytest.raises(TypeError, match=rf"cannot decorate the generator .*{function.__name__}: use `with` inside"):
+            context(user_id="u")(function)
+
+
+def test_nothing_may_be_said_of_everything() -> None:
+    """None is no value, of tags too."""
+    with context(user_id=None, tags=None, metadata=None):
+        assert current() == {}
 
 
 def test_async_with_and_errors() -> None:

@@ -273,7 +273,7 @@ def test_instrumenting_twice_patches_once(spans: Spans, openai_client: Any) -> N
 
 def test_only_the_named_providers(spans: Spans, openai_client: Any) -> None:
     """``providers=`` leaves the others alone; an unknown one is an error that names the known."""
-    otel_llm.instrument(tracer_provider=spans.provider, providers=["google_genai"])
+    otel_llm.instrument(tracer_provider=spans.provider, providers="google_genai")
     openai_client.chat.completions.create(**CHAT)
     assert spans.all() == []
     with pytest.raises(otel_llm.ConfigError, match="Unknown provider mistral: use google_genai or openai"):
