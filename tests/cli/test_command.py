@@ -67,6 +67,23 @@ def test_the_live_demo_names_the_keys_that_it_lacks(tmp_path: Path) -> None:
     assert "OPENAI_API_KEY" not in said
 
 
+def test_an_output_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    """A disk that is full; a terminal whose letters are few gets question marks."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "otel_llm_collector", "doctor", "--data", str(tmp_path)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=clean({}),
+            check=False,
+        )
+    assert done.returncode != 0
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert otel_llm("doctor", "--data", str(tmp_path / "→"), PYTHONIOENCODING="ascii").returncode == 0
+
+
 # The doctor --------------------------------------------------------------------------------------------------------
 def doctor(data: Path, **environment: str) -> tuple[int, dict[str, list[tuple[str, str]]]]:
     """Its exit code, and what it found by subject."""

@@ -118,6 +118,24 @@ def test_an_error_is_told_in_its_place() -> None:
     assert "overloaded" in printed(show.trace_tree([span("a", status_code="Error", status_message="overloaded")]))
 
 
+def test_a_narrow_terminal_shows_fewer_columns_and_none_empty() -> None:
+    """80 columns, as terminals are born: what matters most stays readable."""
+    prompt = {"prompt_name": "nlu_topic_extraction", "prompt_version": "1", "models": "gemini-3.8-flash, gpt-6-luna"}
+    numbers = {"calls": 12, "errors": 1, "blocked": 0, "input_tokens": 1_141, "output_tokens": 545, "unpriced": 0}
+    by_prompt = prompt | numbers | {"cost_total": 0.0029, "p50_s": 0.064, "p95_s": 0.119}
+    for table, words in (
+        (show.calls_table([CALL], 80), ("rag_answer@2", "gemini-", "1,234", "$0.001851", "251 ms", "passed")),
+        (show.prompts_table([by_prompt], 80), ("nlu_topic_ex", "1,141", "545", "$0.002900", "64 ms", "119 ms")),
+    ):
+        text = printed(table, width=80)
+        assert max(map(len, text.splitlines())) <= 80
+        for word in words:
+            assert word in text
+        assert "┳┳" not in text
+    wide = printed(show.calls_table([CALL], 200))
+    assert all(name in wide for name in ("time (UTC)", "service", "status", "trace"))
+
+
 def test_a_terminal_obeys_nothing_that_a_span_says() -> None:
     """Escape sequences, carriage returns and texts that run backwards, in every text that is shown."""
     evil = "\x1b[2J\x1b]0;title\x07\x9b1m\r\u202e"

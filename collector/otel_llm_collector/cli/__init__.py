@@ -7,6 +7,7 @@ that ``otel-llm --help`` is quick.
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ def main() -> None:
     """Run the command; an error that is to be expected is one sentence and exit code 1, never a traceback."""
     from otel_llm.errors import OtelLLMError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has not the letter shows a question mark
     try:
         _app()()
     except ModuleNotFoundError as error:
@@ -33,6 +37,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        sys.exit(f"otel-llm: {error}")
     except KeyboardInterrupt:  # before typer takes it
         sys.exit(130)
 

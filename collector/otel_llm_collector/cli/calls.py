@@ -28,6 +28,7 @@ def calls(
     from .show import calls_table, console
 
     if rows:
-        console().print(calls_table(rows))
+        out = console()
+        out.print(calls_table(rows, out.width))
     else:
         typer.echo(f"No calls yet in {data}. See some with: otel-llm demo --data {data}")

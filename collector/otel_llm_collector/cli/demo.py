@@ -132,7 +132,7 @@ def _report(found: dict[str, Any], prompts: list[dict[str, Any]], agreed: bool, 
     from . import show
 
     out = show.console()
-    out.print(show.prompts_table(prompts))
+    out.print(show.prompts_table(prompts, out.width))
     best = _best_trace(found["traces"])
     if best:
         out.print(show.trace_tree(best["spans"]))
@@ -150,7 +150,7 @@ def _report(found: dict[str, Any], prompts: list[dict[str, Any]], agreed: bool, 
     question = "SELECT service_name, sum(cost_total) FROM llm_calls GROUP BY service_name"
     trace = f"trace {best['trace_id'][:8]}" if best else "trace ID"
     for line in ("calls", trace, f'sql "{question}"', "doctor"):
-        out.print(f"  {command} {line}{where}")
+        out.print(f"  {command} {line}{where}", soft_wrap=True)
 
 
 def _best_trace(traces: list[dict[str, Any]]) -> dict[str, Any] | None:

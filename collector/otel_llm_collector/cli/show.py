@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -13,9 +13,17 @@ from rich.text import Text
 from rich.tree import Tree
 
 Row = Mapping[str, Any]
+Cell = Callable[[Row], str | Text]
 
 #: Columns when the output is not a terminal, so that tables keep their lines whole.
 _WIDE = 180
+
+#: Columns that may be folded, and to what width; those that are numbers.
+_TEXTS = frozenset({"prompt", "model", "service"})
+_FOLDED = 10
+_NUMBERS = frozenset(
+    {"calls", "failed", "blocked", "tokens in", "tokens out", "in", "out", "cost", "took", "p50", "p95"}
+)
 
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -30,52 +38,57 @@ def plain(text: str) -> str:
     return _CONTROL.sub("\ufffd", text)
 
 
-def prompts_table(rows: Iterable[Row]) -> Table:
-    """Cost and latency by prompt; rows of ``by_prompt.sql``."""
-    table = Table(title="Cost and latency by prompt", title_justify="left")
-    for name in ("prompt", "model"):
-        table.add_column(name, overflow="fold")
-    for name in ("calls", "failed", "blocked", "tokens in", "tokens out", "cost", "p50", "p95"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in map(_plain, rows):
-        table.add_row(
-            prompt(row),
-            row["models"],
-            f"{row['calls']}",
-            _count(row["errors"], "red"),
-            _count(row["blocked"], "yellow"),
-            f"{row['input_tokens']:,}",
-            f"{row['output_tokens']:,}",
-            "unpriced" if row["unpriced"] == row["calls"] else money(row["cost_total"]),
-            seconds(row["p50_s"]),
-            seconds(row["p95_s"]),
-        )
-    return table
+def prompts_table(rows: Iterable[Row], width: int = _WIDE) -> Table:
+    """Cost and latency by prompt; rows of ``by_prompt.sql``. In a narrow ``width`` it has fewer columns."""
+    columns: dict[str, Cell] = {
+        "prompt": prompt,
+        "model": lambda row: row["models"],
+        "calls": lambda row: f"{row['calls']}",
+        "failed": lambda row: _count(row["errors"], "red"),
+        "blocked": lambda row: _count(row["blocked"], "yellow"),
+        "tokens in": lambda row: f"{row['input_tokens']:,}",
+        "tokens out": lambda row: f"{row['output_tokens']:,}",
+        "cost": lambda row: "unpriced" if row["unpriced"] == row["calls"] else money(row["cost_total"]),
+        "p50": lambda row: seconds(row["p50_s"]),
+        "p95": lambda row: seconds(row["p95_s"]),
+    }
+    return _table("Cost and latency by prompt", columns, rows, width, spare=("model", "blocked", "failed", "calls"))
 
 
-def calls_table(rows: Sequence[Row]) -> Table:
-    """Calls, newest first; rows of ``last_calls.sql``."""
-    table = Table(title=f"Last {len(rows)} calls", title_justify="left")
-    for name in ("time (UTC)", "service", "prompt", "model"):
-        table.add_column(name, overflow="fold")
-    for name in ("in", "out", "cost", "took"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("guardrails", "status", "trace"):
-        table.add_column(name, no_wrap=True)
-    for row in map(_plain, rows):
-        table.add_row(
-            str(row["start_time"])[5:19],
-            row["service_name"],
-            prompt(row),
-            row["response_model"] or row["request_model"],
-            _number(row["input_tokens"]),
-            _number(row["output_tokens"]),
-            cost(row),
-            seconds(row["duration_s"]),
-            _guardrails(row),
-            _status(row),
-            row["trace_id"][:8],
-        )
+def calls_table(rows: Sequence[Row], width: int = _WIDE) -> Table:
+    """Calls, newest first; rows of ``last_calls.sql``. In a narrow ``width`` it has fewer columns."""
+    columns: dict[str, Cell] = {
+        "time (UTC)": lambda row: str(row["start_time"])[5:19],
+        "service": lambda row: row["service_name"],
+        "prompt": prompt,
+        "model": lambda row: row["response_model"] or row["request_model"],
+        "in": lambda row: _number(row["input_tokens"]),
+        "out": lambda row: _number(row["output_tokens"]),
+        "cost": cost,
+        "took": lambda row: seconds(row["duration_s"]),
+        "guardrails": _guardrails,
+        "status": _status,
+        "trace": lambda row: row["trace_id"][:8],
+    }
+    title = f"Last {len(rows)} call{'s' if len(rows) != 1 else ''}"
+    return _table(title, columns, rows, width, spare=("service", "time (UTC)", "status", "trace"))
+
+
+def _table(title: str, columns: Mapping[str, Cell], rows: Iterable[Row], width: int, spare: Sequence[str]) -> Table:
+    """A table without as many of the ``spare`` columns as must go so that it fits; long texts are folded after that."""
+    lines = [{name: cell(row) for name, cell in columns.items()} for row in map(_plain, rows)]
+    needed = {name: max([len(name), *(len(line[name]) for line in lines)]) + 3 for name in columns}
+    for name in spare:
+        if sum(needed.values()) + 1 > width:
+            del needed[name]
+    table = Table(title=title, title_justify="left")
+    for name in needed:
+        if name in _TEXTS:
+            table.add_column(name, overflow="fold", min_width=min(needed[name] - 3, _FOLDED))
+        else:
+            table.add_column(name, justify="right" if name in _NUMBERS else "left", no_wrap=True)
+    for line in lines:
+        table.add_row(*(line[name] for name in needed))
     return table
 
 
