@@ -106,6 +106,10 @@ class SyncStream(_Stream):
     """A stream that is read with ``for``."""
 
     def __iter__(self) -> Iterator[Any]:
+        """Itself where the SDK's stream is its own iterator, which ``yield from`` closes; else a generator, as its."""
+        return self if iter(self.__wrapped__) is self.__wrapped__ else self._chunks()
+
+    def _chunks(self) -> Iterator[Any]:
         recording: Recording = self._self_recording
         if recording.context is not None:
             try:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
 import openai
@@ -188,6 +188,20 @@ def test_http_500_is_one_span_with_its_status(
     with pytest.raises((openai.InternalServerError, genai.errors.ServerError)):
         list(start(provider))
     assert instrumented.attributes()["error.type"] == "500"
+
+
+def test_yield_from_closes_what_the_sdk_lets_it_close(instrumented: Spans, provider: ScriptedProvider) -> None:
+    """A generator around Gemini's stream, closed: the connection is given back then, not at some collection."""
+    stream = _gemini(provider)
+
+    def chunks() -> Generator[Any]:
+        yield from stream
+
+    outer = chunks()
+    next(outer)
+    outer.close()
+    assert _outcome(instrumented) == "closed_early"
+    assert list(stream) == []
 
 
 @both
