@@ -46,13 +46,20 @@ def tool_response_part(response: Any, id: str | None = None) -> Part:
 
 
 def blob_part(data: bytes | str | None, mime_type: str | None) -> Part:
-    """A binary part: its digest and size in place of the bytes. ``data`` as text is base64."""
-    raw = _decoded(data) if isinstance(data, str) else (data or b"")
+    """A binary part; ``data`` as text is base64. Its digest and size stand for it in JSON, worked out only there."""
     modality = (mime_type or "").partition("/")[0]
     return {
         "type": "blob",
         "modality": modality if modality in ("image", "audio", "video") else "document",
         "mime_type": mime_type or "application/octet-stream",
+        "data": data or b"",
+    }
+
+
+def _digested(part: Part) -> Part:
+    data = part["data"]
+    raw = _decoded(data) if isinstance(data, str) else data
+    return {key: part[key] for key in ("type", "modality", "mime_type")} | {
         "sha256": hashlib.sha256(raw).hexdigest(),
         "size": len(raw),
     }
@@ -109,7 +116,7 @@ def _fallback(value: Any) -> Any:
     if dump is not None and not isinstance(value, type):
         return dump(mode="json", exclude_none=True, warnings=False)
     if isinstance(value, bytes | bytearray):
-        return blob_part(bytes(value), None)
+        return _digested(blob_part(bytes(value), None))
     if isinstance(value, set | frozenset | tuple):
         return list(value)
     return getattr(value, "__name__", None) or str(value)
@@ -126,7 +133,12 @@ def to_json(value: Sequence[Any] | dict[str, Any]) -> str:
 
 def parts_json(parts: Iterable[Part]) -> str:
     """Compact JSON of parts; plain text, which most are, without an encoder."""
-    return "[" + ",".join([_text(part["content"]) if part["type"] == "text" else to_json(part) for part in parts]) + "]"
+    return "[" + ",".join([_part(part) for part in parts]) + "]"
+
+
+def _part(part: Part) -> str:
+    kind = part["type"]
+    return _text(part["content"]) if kind == "text" else to_json(_digested(part) if kind == "blob" else part)
 
 
 def _text(content: Any) -> str:

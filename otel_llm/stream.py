@@ -40,22 +40,14 @@ class Recording:
         self.fold = fold
         self.context: Context | None = context
 
-    def begin(self) -> Token[Context] | None:
+    def begin(self, context: Context) -> Token[Context]:
         """Makes the span current for the first chunk, for which a lazy SDK sends its request."""
-        if self.context is None:
-            return None
-        token = otel_context.attach(self.context)
         self.context = None
-        return token
+        return otel_context.attach(context)
 
-    def add(self, chunk: Any) -> None:
-        """Takes a chunk in. It is not kept: the SDK's next chunk is quickest in the memory of the last one."""
-        try:
-            if _FIRST not in self.call.values:
-                self.call.values[_FIRST] = time.perf_counter() - self.call.started
-            self.fold.add(chunk)
-        except Exception:
-            fault("folding a chunk")
+    def began(self) -> None:
+        """The first chunk has come."""
+        self.call.values[_FIRST] = time.perf_counter() - self.call.started
 
     def end(self, outcome: str, error: BaseException | None = None) -> None:
         """Ends the call with what has come so far."""
@@ -110,40 +102,32 @@ class SyncStream(_Stream):
         return self if iter(self.__wrapped__) is self.__wrapped__ else self._chunks()
 
     def _chunks(self) -> Iterator[Any]:
-        recording: Recording = self._self_recording
-        if recording.context is not None:
+        while True:
             try:
                 chunk = self.__next__()
             except StopIteration:
                 return
             yield chunk
-        take, add = self.__wrapped__.__next__, recording.fold.add
-        while True:
-            try:
-                chunk = take()
-            except BaseException as error:
-                recording.stopped(error)
-                if isinstance(error, StopIteration):
-                    return
-                raise
-            try:
-                add(chunk)
-            except Exception:
-                fault("folding a chunk")
-            yield chunk
 
     def __next__(self) -> Any:
         recording: Recording = self._self_recording
-        token = recording.begin()
+        if recording.context is not None:
+            token = recording.begin(recording.context)
+            try:
+                chunk = self.__next__()
+            finally:
+                otel_context.detach(token)
+            recording.began()
+            return chunk
         try:
             chunk = self.__wrapped__.__next__()
         except BaseException as error:
             recording.stopped(error)
             raise
-        finally:
-            if token is not None:
-                otel_context.detach(token)
-        recording.add(chunk)
+        try:
+            recording.fold.add(chunk)
+        except Exception:
+            fault("folding a chunk")
         return chunk
 
     def __enter__(self) -> Self:
@@ -174,18 +158,27 @@ class AsyncStream(_Stream):
 
     async def __anext__(self) -> Any:
         recording: Recording = self._self_recording
-        token = recording.begin()
+        if recording.context is not None:
+            token = recording.begin(recording.context)
+            try:
+                chunk = await self.__anext__()
+            except GeneratorExit:  # torn down from another context: what was attached there is gone with it
+                raise
+            except BaseException:
+                otel_context.detach(token)
+                raise
+            otel_context.detach(token)
+            recording.began()
+            return chunk
         try:
             chunk = await self.__wrapped__.__anext__()
         except BaseException as error:
-            if isinstance(error, GeneratorExit):
-                token = None  # torn down from another context: what was attached there is gone with it
             recording.stopped(error)
             raise
-        finally:
-            if token is not None:
-                otel_context.detach(token)
-        recording.add(chunk)
+        try:
+            recording.fold.add(chunk)
+        except Exception:
+            fault("folding a chunk")
         return chunk
 
     async def __aenter__(self) -> Self:

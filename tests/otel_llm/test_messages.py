@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -66,7 +67,9 @@ CHAT_FORMS: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("given", "expected"), CHAT_FORMS)
 def test_chat_messages(given: Any, expected: Any) -> None:
     """Dicts and the SDK's own objects, texts, pictures, files, tool calls and their results."""
-    assert openai.chat({"messages": [given]}) == ([], [expected])
+    instructions, found = openai.chat({"messages": [given]})
+    assert instructions == []
+    assert json.loads(messages_json(found)) == [expected]
 
 
 def test_chat_instructions_are_apart() -> None:
@@ -158,7 +161,15 @@ GEMINI_FORMS: list[tuple[Any, Any]] = [
 @pytest.mark.parametrize(("given", "expected"), GEMINI_FORMS)
 def test_gemini_contents(given: Any, expected: Any) -> None:
     """Texts, parts, contents, files and bytes, typed or as dicts, alone or in lists."""
-    assert google.messages(given) == expected
+    assert json.loads(messages_json(google.messages(given))) == expected
+
+
+def test_pictures_are_not_digested_unless_they_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking at the texts of a message with a large picture costs nothing for the picture."""
+    monkeypatch.setattr(hashlib, "sha256", None)
+    found = google.messages(["look", types.Part.from_bytes(data=PNG, mime_type="image/png")])
+    found += openai.chat({"messages": [CHAT_FORMS[1][0]]}).messages
+    assert texts(found) == ["look", "look"]
 
 
 def test_gemini_tools() -> None:
