@@ -153,7 +153,7 @@ class _Engine:
             lock.acquire()
         except OSError as error:
             raise CollectorError(
-                f"The data folder {settings.data.resolve()} cannot be used: {error.strerror}."
+                f"The data folder {settings.data.absolute()} cannot be used: {error.strerror}."
             ) from error
         stack.callback(lock.release)
         self.store = Store(settings.store_url)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,7 @@ def run(name: str, routes: Mapping[str, Handler]) -> None:
     if isinstance(provider, TracerProvider):
         provider.add_span_processor(ledger)
     app = web.Application(middlewares=[_in_a_span])
+    app.cleanup_ctx.append(_with_its_parent)
     app.router.add_get("/ready", _ready)
     app.router.add_post("/finish", _finish)
     for path, handler in routes.items():
@@ -117,6 +120,19 @@ def _json(handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
         return web.json_response(await handler(await request.json()))
 
     return handle
+
+
+async def _with_its_parent(app: web.Application) -> AsyncIterator[None]:
+    """End when the process that started this one does, even if it was killed and could end nobody."""
+
+    async def watch(parent: int) -> None:
+        while os.getppid() == parent:
+            await asyncio.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    task = asyncio.create_task(watch(os.getppid()))
+    yield
+    task.cancel()
 
 
 async def _ready(request: web.Request) -> web.Response:

@@ -119,6 +119,10 @@ def test_a_data_folder_that_cannot_be_used(tmp_path: Path) -> None:
     assert _complaint(tmp_path / "file" / "data") == (
         f"The data folder {tmp_path}/file/data cannot be used: Not a directory."
     )
+    (tmp_path / "loop").symlink_to("loop")
+    assert _complaint(tmp_path / "loop") == (
+        f"The data folder {tmp_path}/loop cannot be used: Too many levels of symbolic links."
+    )
 
 
 @pytest.mark.parametrize(

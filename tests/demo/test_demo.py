@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,6 +228,36 @@ def test_it_ends_what_it_started_when_its_terminal_is_closed(tmp_path: Path, num
     lock = FolderLock(tmp_path / "data")
     lock.acquire()  # the collector has ended
     lock.release()
+
+
+def test_its_services_end_when_it_is_killed(tmp_path: Path) -> None:
+    """The collector stays, with everything that it has, and the next demo uses it."""
+    process = start("demo", "--data", str(tmp_path))
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("ada"):  # the services answer
+            break
+    children = [line.split(None, 2) for line in _processes() if line.split()[1] == str(process.pid)]
+    services = {pid for pid, _, command in children if "otel_llm_demo" in command}
+    process.kill()
+    process.communicate()
+    assert len(services) == len(SERVICES)
+    deadline = time.monotonic() + TIMEOUT_S
+    while services & {line.split()[0] for line in _processes()} and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not services & {line.split()[0] for line in _processes()}
+    running = Running.find(tmp_path)
+    assert running is not None
+    os.kill(running.pid, signal.SIGTERM)
+    while Running.find(tmp_path) is not None:
+        time.sleep(0.1)
+
+
+def _processes() -> list[str]:
+    """A line a process: its number, its parent's, its command; those that only wait to be asked how they ended not."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True)
+    found = [line.split(None, 3) for line in listed.stdout.splitlines()]
+    return [f"{pid} {parent} {command}" for pid, parent, state, command in found if not state.startswith("Z")]
 
 
 # The pieces ---------------------------------------------------------------------------------------------------------
