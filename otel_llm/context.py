@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar, cast
 
 from otel_llm import attributes as a
 
@@ -111,4 +111,4 @@ class context:
             with self:
                 return await function(*args, **kwargs)
 
-        return run_async if inspect.iscoroutinefunction(function) else run  # type: ignore[return-value]
+        return cast(F, run_async if inspect.iscoroutinefunction(function) else run)

@@ -56,7 +56,9 @@ EXISTS TABLE llm_calls
 @pytest.mark.parametrize("sql", ANSWERED.strip().splitlines())
 def test_ordinary_questions_are_answered(reader: Reader, sql: str) -> None:
     """What people, Grafana and our own queries ask."""
-    json.loads(reader.raw(sql, "JSON"))
+    answer = json.loads(reader.raw(sql, "JSON"))
+    assert len(answer["data"]) == answer["rows"]
+    assert answer["meta"]
 
 
 REFUSED = """
