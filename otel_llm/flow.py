@@ -16,7 +16,7 @@ from opentelemetry.context import Context
 from otel_llm.config import fault
 from otel_llm.invocation import Invocation, Scope
 from otel_llm.provider import Endpoint, Provider
-from otel_llm.stream import AsyncStream, Recording, SyncStream, watch
+from otel_llm.stream import AsyncStream, Recording, SyncStream, leave, watch
 
 #: The keys by which OpenTelemetry says that nothing is to be recorded in a context.
 _SUPPRESS = frozenset(
@@ -95,11 +95,10 @@ def invoke(patch: Patch, scope: Scope, instance: Any, kwargs: dict[str, Any]) ->
     try:
         response = yield
     except BaseException as error:
-        if not isinstance(error, GeneratorExit) or otel_context.get_current() is context:
-            otel_context.detach(token)  # else torn down from another context, where the token means nothing
+        leave(token, context, error)
         call.end(error)
         return None
-    otel_context.detach(token)
+    leave(token, context)
     if not wanted:
         return response
     if not call.streaming:

@@ -182,11 +182,6 @@ class Invocation:
         return self.sent.instructions
 
     @property
-    def input_messages(self) -> list[Message]:
-        """The messages that were sent."""
-        return self.sent.messages
-
-    @property
     def output_messages(self) -> list[Message]:
         """What came back, one message for each choice."""
         if self._output is None:

@@ -10,14 +10,17 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from otel_llm.errors import ConfigError
 
 logger = logging.getLogger("otel_llm")
+
+#: What comes of asking something that is not a collector.
+_NO_COLLECTOR = (OSError, HTTPException, ValueError, TypeError, KeyError)
 
 FOLDER = Path(".otel-llm")
 DEFAULT = "http://127.0.0.1:4318"
@@ -35,23 +38,29 @@ def collector(folder: Path = FOLDER) -> str:
 
 
 def running(folder: Path) -> str | None:
-    """The address of the collector that works on ``folder``, if one does."""
+    """The address of the collector that works on ``folder``: of the one that its file names, where that answers."""
     try:
-        state: dict[str, Any] = json.loads((folder / "collector.json").read_text())
-        address = str(state["http"])
-    except (OSError, ValueError, KeyError):
+        said: dict[str, Any] = json.loads((folder / "collector.json").read_text())
+        status = _get(f"{said['api']}/v1/status")
+        return str(said["http"]) if (status["pid"], status["started"]) == (said["pid"], said["started"]) else None
+    except _NO_COLLECTOR:
         return None
-    address = address if "://" in address else f"http://{address}"
-    return address if _answers(address) else None
 
 
 def _answers(address: str) -> bool:
     """Whether an otel-llm collector answers there."""
     try:
-        with urllib.request.urlopen(address + "/", timeout=1.0) as answer:  # noqa: S310 - loopback, http
-            return b"otel-llm" in answer.read(4096)
-    except (OSError, ValueError):
+        return bool(_get(f"{address}/")["service"] == "otel-llm")
+    except _NO_COLLECTOR:
         return False
+
+
+def _get(url: str) -> Any:
+    """The JSON that a collector on this machine answers with."""
+    if not url.startswith("http://"):
+        raise ValueError(f"{url} is not the address of a collector.")
+    with urllib.request.urlopen(url, timeout=1.0) as answer:  # noqa: S310 - checked above
+        return json.load(answer)
 
 
 def _ports() -> list[str]:

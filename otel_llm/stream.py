@@ -30,6 +30,12 @@ from otel_llm.provider import Fold
 _FIRST = a.TIME_TO_FIRST_CHUNK.name
 
 
+def leave(token: Token[Context], context: Context, error: BaseException | None = None) -> None:
+    """Ends ``context``, unless what ran in it is torn down from another one, where the token means nothing."""
+    if not isinstance(error, GeneratorExit) or otel_context.get_current() is context:
+        otel_context.detach(token)
+
+
 class Recording:
     """What is known of a stream so far."""
 
@@ -39,11 +45,6 @@ class Recording:
         self.call = call
         self.fold = fold
         self.context: Context | None = context
-
-    def begin(self, context: Context) -> Token[Context]:
-        """Makes the span current for the first chunk, for which a lazy SDK sends its request."""
-        self.context = None
-        return otel_context.attach(context)
 
     def began(self) -> None:
         """The first chunk has come."""
@@ -111,8 +112,9 @@ class SyncStream(_Stream):
 
     def __next__(self) -> Any:
         recording: Recording = self._self_recording
-        if recording.context is not None:
-            token = recording.begin(recording.context)
+        if (context := recording.context) is not None:  # for the first chunk a lazy SDK sends its request
+            recording.context = None
+            token = otel_context.attach(context)
             try:
                 chunk = self.__next__()
             finally:
@@ -158,16 +160,15 @@ class AsyncStream(_Stream):
 
     async def __anext__(self) -> Any:
         recording: Recording = self._self_recording
-        if recording.context is not None:
-            token = recording.begin(recording.context)
+        if (context := recording.context) is not None:
+            recording.context = None
+            token = otel_context.attach(context)
             try:
                 chunk = await self.__anext__()
-            except GeneratorExit:  # torn down from another context: what was attached there is gone with it
+            except BaseException as error:
+                leave(token, context, error)
                 raise
-            except BaseException:
-                otel_context.detach(token)
-                raise
-            otel_context.detach(token)
+            leave(token, context)
             recording.began()
             return chunk
         try:

@@ -33,10 +33,6 @@ class Record:
     digest: bytes
     tenant: str = ""
 
-    @classmethod
-    def of(cls, body: bytes, spans: int, tenant: str = "") -> Record:
-        return cls(body, spans, digest(body, tenant), tenant)
-
     @property
     def size(self) -> int:
         return _BODY + len(self.tenant.encode()) + len(self.body)

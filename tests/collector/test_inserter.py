@@ -10,10 +10,9 @@ import pytest
 from otel_llm_collector.counts import Counts
 from otel_llm_collector.errors import StoreUnavailable
 from otel_llm_collector.inserter import Inserter
-from otel_llm_collector.record import Record
 from otel_llm_collector.segment import Segment, identity
 from otel_llm_collector.store import Store
-from tests.support.otlp import body, span
+from tests.support.otlp import body, log_record, span
 
 CALL = {"gen_ai.operation.name": "chat"}
 WAIT_S = 60
@@ -33,7 +32,7 @@ class Line:
 
     def segment(self, number: int, *bodies: bytes) -> Segment:
         path = self.folder / f"{number:020d}-0102030405060708.seg"
-        records = [Record.of(sent, 1) for sent in bodies]
+        records = [log_record(sent, 1) for sent in bodies]
         path.write_bytes(b"".join(record.encode(identity(path)) for record in records))
         return Segment(path, path.stat().st_size, len(records))
 

@@ -8,13 +8,13 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from otel_llm_collector.record import Bad, Good, Record, digest, scan
-from tests.support.otlp import body, span
+from tests.support.otlp import body, log_record, span
 
 ID = bytes(range(8))
 
 
 def _records(count: int = 5) -> list[Record]:
-    return [Record.of(body(span({"n": n, "text": "x" * n})), 1, "tenant" * (n % 2)) for n in range(count)]
+    return [log_record(body(span({"n": n, "text": "x" * n})), 1, "tenant" * (n % 2)) for n in range(count)]
 
 
 def test_records_one_after_another_are_one_message() -> None:

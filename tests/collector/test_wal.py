@@ -17,13 +17,13 @@ from otel_llm_collector.record import Good, Record, scan
 from otel_llm_collector.segment import Segment, identity, recover
 from otel_llm_collector.settings import Settings
 from otel_llm_collector.wal import Log
-from tests.support.otlp import body, span
+from tests.support.otlp import body, log_record, span
 
 WAIT_S = 30
 
 
 def _record(size: int = 10) -> Record:
-    return Record.of(body(span({"text": "x" * size})), 1)
+    return log_record(body(span({"text": "x" * size})), 1)
 
 
 class Logs:

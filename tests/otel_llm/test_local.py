@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -61,3 +63,22 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(ConfigError, match=r"A collector cannot be started: .*folder is not writable"):
         local._start(tmp_path / "taken" / "folder")
+
+
+@pytest.mark.parametrize("answer", [b"not http\n", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]"])
+def test_a_port_that_is_somebody_elses_by_now_is_not_taken(answer: bytes, tmp_path: Path) -> None:
+    """collector.json outlives a killed collector; what listens there is asked whether it is that one."""
+
+    class Other(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(4096)
+            self.request.sendall(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Other) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        said = {"pid": 1, "started": "then", "http": address, "api": address}
+        (tmp_path / "collector.json").write_text(json.dumps(said))
+        assert local.running(tmp_path) is None
+        assert not local._answers(address)
+        server.shutdown()

@@ -301,6 +301,24 @@ def test_an_async_generator_around_a_stream_can_be_left(
     assert _outcome(instrumented) == "abandoned"
 
 
+def test_a_first_chunk_that_is_given_up_leaves_nothing_current(instrumented: Spans, provider: ScriptedProvider) -> None:
+    """A coroutine that is closed while it waits, in the context that it waited in."""
+    provider.script(lambda request: Reply("one two three", chunks=3, delay=0.3))
+
+    async def read() -> None:
+        stream = await _gemini_async(provider)
+        coroutine = stream.__anext__()
+        coroutine.send(None)
+        assert trace.get_current_span() is not trace.INVALID_SPAN
+        with contextlib.suppress(RuntimeError):  # the SDK's own: it waits again while it is closed
+            coroutine.close()
+        assert trace.get_current_span() is trace.INVALID_SPAN
+
+    asyncio.run(read())
+    gc.collect()
+    assert _outcome(instrumented) == "cancelled"
+
+
 def test_async_with_is_closed_early(instrumented: Spans, provider: ScriptedProvider) -> None:
     """The end of an ``async with``."""
 

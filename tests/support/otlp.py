@@ -11,6 +11,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from otel_llm_collector.record import Record, digest
+
 START = 1_790_000_000_000_000_000
 _numbers = itertools.count(1)
 
@@ -71,3 +73,8 @@ def request(
 def body(*spans: Span, service: str = "tests", resource: Mapping[str, Any] | None = None) -> bytes:
     encoded: bytes = request(*spans, service=service, resource=resource).SerializeToString()
     return encoded
+
+
+def log_record(sent: bytes, spans: int, tenant: str = "") -> Record:
+    """A request as the log takes it."""
+    return Record(sent, spans, digest(sent, tenant), tenant)
