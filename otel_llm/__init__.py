@@ -10,8 +10,8 @@ from otel_llm import errors, guardrails
 from otel_llm.context import context
 from otel_llm.errors import ConfigError, GuardrailBlocked, OtelLLMError, PromptError, PromptNotFound, PromptRenderError
 from otel_llm.export import flush
+from otel_llm.handles import call_of, last_call
 from otel_llm.instrument import Instrumentation, instrument, uninstrument, version
-from otel_llm.invocation import call_of, last_call
 from otel_llm.prompts import Prompt, prompt, use_prompt
 
 __version__ = version()

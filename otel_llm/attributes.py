@@ -11,57 +11,9 @@ what has no standard name lives below ``otel_llm.``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
-Kind = Literal["string", "int", "double", "bool", "string[]", "map"]
-Source = Literal["stable", "development", "candidate", "own"]
-
-LC = "LowCardinality(String)"
-LC_ARRAY = "Array(LowCardinality(String))"
-COUNT = "Nullable(UInt64)"
-MONEY = "Nullable(Decimal(18, 9))"
-RATIO = "Nullable(Float64)"
-INTEGER = "Nullable(Int64)"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Attribute:
-    """One row of the dictionary.
-
-    ``kind`` is the type of the value on the span; ``map`` is a family of keys that share the prefix ``name``.
-    ``aliases`` are names that other or older instrumentations use for the same thing, read when ``name`` is absent.
-    """
-
-    name: str
-    kind: Kind
-    sentence: str
-    column: str | None = None
-    type: str | None = None
-    source: Source = "development"
-    content: bool = False
-    label: bool = False
-    resource: bool = False
-    aliases: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def _own(
-    name: str,
-    kind: Kind,
-    sentence: str,
-    column: str | None = None,
-    type: str | None = None,
-    *,
-    content: bool = False,
-    label: bool = False,
-    resource: bool = False,
-    aliases: tuple[str, ...] = (),
-) -> Attribute:
-    return Attribute(f"otel_llm.{name}", kind, sentence, column, type, "own", content, label, resource, aliases)
-
+from otel_llm.attribute import COUNT, INTEGER, LC, LC_ARRAY, MONEY, RATIO, Attribute
+from otel_llm.attribute import own as _own
 
 # fmt: off
 # What was called -------------------------------------------------------------------------------------------------
@@ -132,8 +84,16 @@ STREAM = Attribute("gen_ai.request.stream", "bool", "Set when the answer was str
 STREAM_OUTCOME = _own(
     "stream.outcome", "string", "How a stream ended: completed, closed_early, abandoned, cancelled or error.",
     "stream_outcome", LC)
+STREAM_CHUNKS = _own("stream.chunks", "int", "Chunks that came before a stream ended.", "stream_chunks", INTEGER)
+TIME_PER_OUTPUT_CHUNK = _own(
+    "stream.time_per_output_chunk", "double", "Mean seconds from one chunk to the next.", "time_per_chunk_s", RATIO)
 TIME_TO_FIRST_CHUNK = Attribute(
     "gen_ai.response.time_to_first_chunk", "double", "Seconds from the request to the first chunk.", "ttfc_s", RATIO)
+
+WORK_SECONDS = _own(
+    "work.duration", "double",
+    "Seconds from the call that began a background response, a video or a batch until it was found finished.",
+    "work_s", RATIO)
 
 # Tokens ----------------------------------------------------------------------------------------------------------
 INPUT_TOKENS = Attribute(
@@ -279,6 +239,21 @@ OUTPUT_MESSAGES = Attribute("gen_ai.output.messages", "string", "The messages th
 SYSTEM_INSTRUCTIONS = Attribute(
     "gen_ai.system_instructions", "string", "The system instructions, as JSON.", content=True)
 TOOL_DEFINITIONS = Attribute("gen_ai.tool.definitions", "string", "The tools that were offered, as JSON.", content=True)
+TOOL_ARGUMENTS = Attribute("gen_ai.tool.call.arguments", "string", "What a tool was given, as JSON.", content=True)
+TOOL_RESULT = Attribute("gen_ai.tool.call.result", "string", "What a tool gave back, as JSON.", content=True)
+
+RETRIEVAL_QUERY = Attribute("gen_ai.retrieval.query.text", "string", "What was searched for.", content=True)
+RETRIEVAL_DOCUMENTS = Attribute("gen_ai.retrieval.documents", "string", "What was found, as JSON.", content=True)
+INPUT_MESSAGES_REF = Attribute(
+    "gen_ai.input.messages_ref", "string", "Where the messages that were sent are stored, when not on the span.")
+OUTPUT_MESSAGES_REF = Attribute(
+    "gen_ai.output.messages_ref", "string", "Where the messages that came back are stored.")
+SYSTEM_INSTRUCTIONS_REF = Attribute(
+    "gen_ai.system_instructions_ref", "string", "Where the system instructions are stored.")
+TOOL_DEFINITIONS_REF = Attribute("gen_ai.tool.definitions_ref", "string", "Where the tool definitions are stored.")
+CONTENT_TRUNCATED = _own(
+    "content.truncated", "bool", "Set when content was longer than may be kept, and was cut.",
+    "content_truncated", "Bool")
 
 # Resource --------------------------------------------------------------------------------------------------------
 SERVICE_NAME = Attribute(
@@ -292,6 +267,9 @@ ENVIRONMENT = Attribute(
 # fmt: on
 DICTIONARY: tuple[Attribute, ...] = tuple(v for v in list(globals().values()) if isinstance(v, Attribute))
 BY_NAME: dict[str, Attribute] = {attribute.name: attribute for attribute in DICTIONARY}
+
+#: Token counts, by name.
+USAGE = frozenset(attribute.name for attribute in DICTIONARY if attribute.kind == "int" and ".usage." in attribute.name)
 
 #: Version of the dictionary, sent as a scope attribute with every span.
 VERSION = "1"

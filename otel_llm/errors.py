@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from otel_llm.config import fault
+
 
 class OtelLLMError(Exception):
     """Base of every error of this library."""
@@ -52,3 +54,21 @@ class GuardrailBlocked(OtelLLMError):
 
 class ConfigError(OtelLLMError, ValueError):
     """A setting has a value that cannot be used; the message says which and what would be right."""
+
+
+def error_type(error: BaseException) -> str:
+    """``error.type``: the HTTP status where the provider answered with one, else the exception's class."""
+    for name in ("status_code", "code"):
+        try:
+            status = getattr(error, name, None)
+        except Exception:
+            fault("the status of an error")
+            continue
+        if isinstance(status, int) and 100 <= status < 600:  # not the code of a SystemExit
+            return str(status)
+    kind = type(error)
+    return (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
+    )

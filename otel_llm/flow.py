@@ -1,22 +1,17 @@
-"""What happens around a call, written once: a generator that yields where the SDK is called and is sent its answer.
-
-Two drivers differ by ``await``. Nothing here knows a provider.
-"""
+"""What happens around a patched method, written once as a generator; its two drivers differ by ``await``."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from opentelemetry import context as otel_context
-from opentelemetry import trace
-from opentelemetry.context import Context
 
 from otel_llm.config import fault
-from otel_llm.invocation import Invocation, Scope
-from otel_llm.provider import Endpoint, Provider
-from otel_llm.stream import AsyncStream, Recording, SyncStream, leave, watch
+from otel_llm.handed import handed
+from otel_llm.invocation import Invocation, Scope, active
+from otel_llm.provider import Endpoint, Hook, Provider
 
 #: The keys by which OpenTelemetry says that nothing is to be recorded in a context.
 _SUPPRESS = frozenset(
@@ -27,6 +22,8 @@ _SUPPRESS = frozenset(
 
 Flow = Generator[None, Any, Any]
 Method = Callable[..., Any]
+Args = tuple[Any, ...]
+Kwargs = Mapping[str, Any]
 
 
 class Patch:
@@ -46,20 +43,53 @@ class Patch:
         original = self.original
 
         @functools.wraps(original)
-        def call(instance: Any, *args: Any, **kwargs: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             scope = self.scope
             if scope is None or suppressed():
-                return original(instance, *args, **kwargs)
-            return run(invoke(self, scope, instance, kwargs), original, instance, args, kwargs)
+                return original(*args, **kwargs)
+            return run(invoke(self, scope, args, kwargs), original, args, kwargs)
 
         @functools.wraps(original)
-        async def call_async(instance: Any, *args: Any, **kwargs: Any) -> Any:
+        async def call_async(*args: Any, **kwargs: Any) -> Any:
             scope = self.scope
             if scope is None or suppressed():
-                return await original(instance, *args, **kwargs)
-            return await run_async(invoke(self, scope, instance, kwargs), original, instance, args, kwargs)
+                return await original(*args, **kwargs)
+            return await run_async(invoke(self, scope, args, kwargs), original, args, kwargs)
 
         return call_async if self.asynchronous else call
+
+
+class HookPatch:
+    """A function inside an SDK that is listened to while a call is in flight."""
+
+    __slots__ = ("asynchronous", "hook", "original", "provider", "scope")
+
+    def __init__(self, provider: Provider, hook: Hook, original: Method, asynchronous: bool) -> None:
+        self.provider = provider
+        self.hook = hook
+        self.original = original
+        self.asynchronous = asynchronous
+        self.scope: Scope | None = None
+
+    def method(self) -> Method:
+        """The function to put in the original's place."""
+        original, around = self.original, self.hook.around
+
+        @functools.wraps(original)
+        def hooked(*args: Any, **kwargs: Any) -> Any:
+            call = active.get()
+            if call is None or self.scope is None:
+                return original(*args, **kwargs)
+            return run(_listen(around(call, args, kwargs)), original, args, kwargs)
+
+        @functools.wraps(original)
+        async def hooked_async(*args: Any, **kwargs: Any) -> Any:
+            call = active.get()
+            if call is None or self.scope is None:
+                return await original(*args, **kwargs)
+            return await run_async(_listen(around(call, args, kwargs)), original, args, kwargs)
+
+        return hooked_async if self.asynchronous else hooked
 
 
 def suppressed() -> bool:
@@ -68,19 +98,21 @@ def suppressed() -> bool:
     return bool(context) and not _SUPPRESS.isdisjoint(key for key, value in context.items() if value)
 
 
-def invoke(patch: Patch, scope: Scope, instance: Any, kwargs: dict[str, Any]) -> Flow:
+def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
     """One call. Yields once, with the span current, and is sent the SDK's response or thrown its exception.
 
     It never raises what it is thrown, which is the driver's to raise as it came.
     """
     try:
-        call = Invocation(scope, patch.provider, patch.endpoint, instance, kwargs)
+        endpoint = patch.endpoint
+        params = {**dict(zip(endpoint.positional, args[1:], strict=False)), **kwargs} if len(args) > 1 else kwargs
+        call = Invocation(scope, endpoint, patch.provider.server(args[0]), params)
     except Exception:
         fault("starting a call")
         return (yield)
     wanted = call.wanted
     if wanted:
-        call.read_request(kwargs)
+        call.read_request(params)
         try:
             answer = call.before()
         except BaseException as refusal:
@@ -90,63 +122,64 @@ def invoke(patch: Patch, scope: Scope, instance: Any, kwargs: dict[str, Any]) ->
             call.response = answer.response
             call.end()
             return answer.response
-    context = trace.set_span_in_context(call.span)
-    token = otel_context.attach(context)
+    place = call.enter()
     try:
         response = yield
     except BaseException as error:
-        leave(token, context, error)
+        call.leave(place, error)
         call.end(error)
         return None
-    leave(token, context)
-    if not wanted:
-        return response
-    if not call.streaming:
+    call.leave(place)
+    return handed(call, patch.provider, response) if wanted else response
+
+
+def _listen(around: Flow) -> Flow:
+    """What a hook does around a function; what fails in it is swallowed."""
+    try:
+        next(around)
+    except Exception:
+        fault("a hook")
+        return (yield)
+    try:
+        response = yield
+    except BaseException as error:
         try:
-            call.response = patch.provider.parsed(response)
-        except Exception:
-            fault("parsing a response")  # the caller meets the same when it parses
-    elif (stream := _recorded(call, response, context)) is not None:
-        return stream
-    call.end()
-    call.gave(response)
+            around.throw(error)
+        except BaseException as raised:
+            if raised is not error and not isinstance(raised, StopIteration):
+                fault("a hook")
+        return None
+    try:
+        around.send(response)
+    except StopIteration:
+        pass
+    except Exception:
+        fault("a hook")
     return response
 
 
-def _recorded(call: Invocation, response: Any, context: Context) -> Any:
-    """The stream that records itself; ``None`` where the SDK gave something that is not a stream."""
-    kind = SyncStream if hasattr(response, "__next__") else AsyncStream if hasattr(response, "__anext__") else None
-    if kind is None or call.endpoint.fold is None:
-        return None
-    recording = Recording(call, call.endpoint.fold(), context)
-    watch(recording)
-    stream = kind(response, recording)
-    call.gave(stream)
-    return stream
-
-
-def run(flow: Flow, function: Method, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def run(flow: Flow, function: Method, args: Args, kwargs: Kwargs) -> Any:
     """Drives a flow around a function."""
     try:
         next(flow)
     except StopIteration as answered:
         return answered.value
     try:
-        response = function(instance, *args, **kwargs)
+        response = function(*args, **kwargs)
     except BaseException as error:
         _last(flow.throw, error)
         raise
     return _last(flow.send, response)
 
 
-async def run_async(flow: Flow, function: Method, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+async def run_async(flow: Flow, function: Method, args: Args, kwargs: Kwargs) -> Any:
     """Drives a flow around a coroutine function."""
     try:
         next(flow)
     except StopIteration as answered:
         return answered.value
     try:
-        response = await function(instance, *args, **kwargs)
+        response = await function(*args, **kwargs)
     except BaseException as error:
         _last(flow.throw, error)
         raise

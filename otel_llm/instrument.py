@@ -20,13 +20,13 @@ from opentelemetry.trace import NoOpTracer, TracerProvider
 from otel_llm import attributes, config
 from otel_llm.errors import ConfigError
 from otel_llm.export import provider as tracer_provider_in_force
-from otel_llm.flow import Patch
+from otel_llm.flow import HookPatch, Patch
 from otel_llm.guardrails import Guardrail, Guardrails
 from otel_llm.interceptor import Interceptor
 from otel_llm.invocation import Scope
 from otel_llm.pricing import Pricing
 from otel_llm.prompts import PromptLink, configure
-from otel_llm.provider import Endpoint, Provider
+from otel_llm.provider import Provider
 from otel_llm.providers import PROVIDERS
 
 logger = logging.getLogger("otel_llm")
@@ -62,7 +62,7 @@ class _State:
     scope: Scope | None = None
     wanted: frozenset[str] = frozenset()
     hooked: set[str] = field(default_factory=set)
-    patches: dict[tuple[type, str], Patch] = field(default_factory=dict)
+    patches: dict[tuple[Any, str], Patch | HookPatch] = field(default_factory=dict)
     report: Instrumentation = field(default_factory=Instrumentation)
 
 
@@ -142,7 +142,8 @@ def version() -> str:
 
 def _hook(provider: Provider) -> None:
     """Patches what is imported, and sees to the rest when it is imported."""
-    for module in dict.fromkeys(endpoint.module for endpoint in provider.endpoints):
+    modules = [endpoint.module for endpoint in provider.endpoints] + [hook.module for hook in provider.hooks]
+    for module in dict.fromkeys(modules):
         if module in sys.modules:
             _patch(provider, sys.modules[module])
         elif module not in _state.hooked:
@@ -168,30 +169,43 @@ def _patch(provider: Provider, module: ModuleType) -> None:
         if _state.scope is None or provider.name not in _state.wanted:
             return
         for endpoint in provider.endpoints:
-            if endpoint.module == module.__name__:
-                for target, asynchronous in ((endpoint.method, False), (endpoint.async_method, True)):
-                    _patch_method(provider, endpoint, module, target, asynchronous)
+            for target, asynchronous in ((endpoint.method, False), (endpoint.async_method, True)):
+                if endpoint.module == module.__name__ and target is not None:
+                    found = _find(module, target)
+                    if found is None:
+                        _miss(f"{module.__name__}:{target}", endpoint.optional)
+                    elif found[:2] not in _state.patches:
+                        _put(found, Patch(provider, endpoint, found[2], asynchronous))
+                        _state.report.patched.append(f"{module.__name__}:{target}")
+        for hook in provider.hooks:
+            for target, asynchronous in ((hook.function, False), (hook.async_function, True)):
+                if hook.module == module.__name__ and target is not None:
+                    found = _find(module, target)
+                    if found is not None and found[:2] not in _state.patches:
+                        _put(found, HookPatch(provider, hook, found[2], asynchronous))
         if provider.name in _state.report.waiting:
             _state.report.waiting.remove(provider.name)
 
 
-def _patch_method(provider: Provider, endpoint: Endpoint, module: ModuleType, target: str, asynchronous: bool) -> None:
-    label = f"{module.__name__}:{target}"
-    class_name, _, name = target.partition(".")
-    owner: Any = getattr(module, class_name, None)
+def _find(module: ModuleType, target: str) -> tuple[Any, str, Any] | None:
+    """The owner, the name and the function of ``Class.name``, or of ``name`` in the module; ``None`` where missing."""
+    class_name, _, name = target.rpartition(".")
+    owner = getattr(module, class_name, None) if class_name else module
     original = getattr(owner, name, None)
-    if original is None:
-        if label not in _state.report.missing:
-            _state.report.missing.append(label)
-            logger.warning("%s is not in the installed SDK: calls of it are not recorded.", label)
-        return
-    if (owner, name) in _state.patches:
-        return
-    patch = Patch(provider, endpoint, original, asynchronous)
-    patch.scope = _in_force(provider)
+    return None if original is None else (owner, name, original)
+
+
+def _miss(label: str, optional: bool) -> None:
+    if label not in _state.report.missing and not optional:
+        _state.report.missing.append(label)
+        logger.warning("%s is not in the installed SDK: calls of it are not recorded.", label)
+
+
+def _put(found: tuple[Any, str, Any], patch: Patch | HookPatch) -> None:
+    owner, name, _ = found
+    patch.scope = _in_force(patch.provider)
     setattr(owner, name, patch.method())
     _state.patches[owner, name] = patch
-    _state.report.patched.append(label)
 
 
 def _in_force(provider: Provider) -> Scope | None:

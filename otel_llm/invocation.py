@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-import weakref
-from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
-from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
 from otel_llm import attributes as a
+from otel_llm import handles, ongoing
 from otel_llm.config import fault
 from otel_llm.context import current
-from otel_llm.errors import OtelLLMError
+from otel_llm.errors import OtelLLMError, error_type
 from otel_llm.interceptor import Answer, Interceptor
-from otel_llm.messages import Message, messages_json, parts_json, texts, to_json
-from otel_llm.provider import Endpoint, Provider, Sent
+from otel_llm.messages import Message, mended, messages_json, parts_json, texts, to_json
+from otel_llm.provider import Endpoint, Params, Sent, Server
 
 _OPERATION, _PROVIDER, _REQUEST_MODEL = a.OPERATION.name, a.PROVIDER.name, a.REQUEST_MODEL.name
 _SERVER_ADDRESS, _SERVER_PORT = a.SERVER_ADDRESS.name, a.SERVER_PORT.name
 _COERCE = {"string": str, "int": int, "double": float, "bool": bool}
 
-_last: ContextVar[SpanContext | None] = ContextVar("otel_llm.last_call", default=None)
-_given: dict[int, tuple[weakref.ref[Any], SpanContext]] = {}
-
-
-def _handle(identity: SpanContext) -> str:
-    return f"00-{identity.trace_id:032x}-{identity.span_id:016x}-{identity.trace_flags:02x}"
-
-
-def last_call() -> str | None:
-    """The handle of the last call that ended in this context, a W3C traceparent; ``None`` before the first."""
-    identity = _last.get()
-    return None if identity is None else _handle(identity)
-
-
-def call_of(response: Any) -> str | None:
-    """The handle of the call that gave ``response`` (the SDK's own object); ``None`` where it is not known."""
-    entry = _given.get(id(response))
-    return _handle(entry[1]) if entry and entry[0]() is response else None
+#: The call whose SDK is at work in this context; a tool that the SDK runs is not part of it.
+active: ContextVar[Invocation | None] = ContextVar("otel_llm.active", default=None)
 
 
 @dataclass(frozen=True)
@@ -62,46 +47,66 @@ class Scope:
         return any(interceptor.policy for interceptor in self.interceptors)
 
 
+class Place(NamedTuple):
+    """Where a call was entered, to be left again."""
+
+    context: Context
+    token: Token[Context]
+    active: Token[Invocation | None]
+
+
 class Invocation:
     """A call. ``values`` are the span's attributes so far, by name; interceptors read and add to them."""
 
     error: BaseException | None = None
     outcome: str | None = None
     response: Any = None
-    _params: Mapping[str, Any] = MappingProxyType({})
+    retries: int = 0
+    _params: Params = MappingProxyType({})
     _sent: Sent | None = None
     _texts: list[str] | None = None
     _output: list[Message] | None = None
+    _follows: str | None = None
 
     def __init__(
-        self, scope: Scope, provider: Provider, endpoint: Endpoint, instance: Any, kwargs: Mapping[str, Any]
+        self, scope: Scope, endpoint: Endpoint, server: Server | None, params: Params, parent: Context | None = None
     ) -> None:
         self.scope = scope
         self.endpoint = endpoint
+        self.rounds: list[Any] = []
         self._once = threading.Lock()
         self._entered: list[Interceptor] = []
-        server = provider.server(instance)
-        self.provider = server.provider
-        model = kwargs.get("model")
-        self.start: dict[str, Any] = {_OPERATION: endpoint.operation, _PROVIDER: server.provider}
+        self.provider = server.provider if server else ""
+        self.start: dict[str, Any] = {_OPERATION: endpoint.operation}
         name = endpoint.operation
-        if isinstance(model, str):
-            self.start[_REQUEST_MODEL] = model = _mended(model)
-            name = f"{name} {model}"
-        if server.address:
+        if server:
+            self.start[_PROVIDER] = server.provider
+        if isinstance(model := params.get("model"), str):
+            self.start[_REQUEST_MODEL] = model = mended(model)
+        if isinstance(subject := params.get(endpoint.subject), str):
+            name = f"{name} {mended(subject)}"
+        if server and server.address:
             self.start[_SERVER_ADDRESS] = server.address
             if server.port:
                 self.start[_SERVER_PORT] = server.port
+        links = None
+        if (follows := endpoint.follows(params)) is not None:
+            self._follows = follows
+            if work := ongoing.begun(follows):
+                links = [Link(work.call)]
+                if work.model:
+                    self.start[_REQUEST_MODEL] = work.model
+        kind = SpanKind.INTERNAL if endpoint.internal else SpanKind.CLIENT
         self.started = time.perf_counter()
-        self.span: Span = scope.tracer.start_span(name, None, SpanKind.CLIENT, self.start)
+        self.span: Span = scope.tracer.start_span(name, parent, kind, self.start, links)
         self.values: dict[str, Any] = self.start.copy()
         self.recording = self.span.is_recording()
-        self.streaming = endpoint.streamed if endpoint.streamed is not None else kwargs.get("stream") is True
+        self.streaming = endpoint.streamed if endpoint.streamed is not None else params.get("stream") is True
 
     @property
     def handle(self) -> str:
         """The call's handle, a W3C traceparent."""
-        return _handle(self.span.get_span_context())
+        return handles.handle(self.span.get_span_context())
 
     @property
     def wanted(self) -> bool:
@@ -113,12 +118,31 @@ class Invocation:
         """Whether the call has ended."""
         return self._once.locked()
 
+    # Where it happens ---------------------------------------------------------------------------------------------
+
+    def enter(self) -> Place:
+        """Makes the span the current one, and the call the active one."""
+        context = set_span_in_context(self.span)
+        return Place(context, otel_context.attach(context), active.set(None if self.endpoint.internal else self))
+
+    def leave(self, place: Place, error: BaseException | None = None) -> None:
+        """Goes back, unless what ran is torn down from another context, where the tokens mean nothing."""
+        if not isinstance(error, GeneratorExit) or otel_context.get_current() is place.context:
+            otel_context.detach(place.token)
+            active.reset(place.active)
+
+    def child(self, endpoint: Endpoint, params: Params) -> Invocation:
+        """A step of this call, such as a tool that the SDK runs: to be entered, left and ended by who asks for it."""
+        step = Invocation(self.scope, endpoint, None, params)
+        step.read_request(params)
+        return step
+
     # What was asked -----------------------------------------------------------------------------------------------
 
-    def read_request(self, kwargs: Mapping[str, Any]) -> None:
+    def read_request(self, params: Params) -> None:
         """Reads the request, now: a conversation may go on in the caller's own lists while the answer comes."""
         try:
-            self._read_parameters(kwargs)
+            self._read_parameters(params)
         except Exception:
             fault("reading a request")
         if self.scope.capture_content and self.recording:
@@ -127,10 +151,10 @@ class Invocation:
             except Exception:
                 fault("reading the content of a request")
 
-    def _read_parameters(self, kwargs: Mapping[str, Any]) -> None:
+    def _read_parameters(self, params: Params) -> None:
         """Parameters by the endpoint's table, what the application said, constants."""
         endpoint, values = self.endpoint, self.values
-        self._params = params = endpoint.params(kwargs)
+        self._params = params = endpoint.params(params)
         if not self.recording:
             return
         values.update(current())
@@ -156,12 +180,17 @@ class Invocation:
         definitions = self.endpoint.tool_definitions(self._params)
         if definitions:
             values[a.TOOL_DEFINITIONS.name] = to_json(definitions)
+        for name, attribute in self.endpoint.content.items():
+            if (value := self._params.get(name)) is not None:
+                values[attribute.name] = to_json(value)
 
     def _read_parameter(self, name: str, value: Any) -> None:
         """A parameter, as the type the dictionary gives it. An iterator is the SDK's to run through, and not read."""
         attribute = self.endpoint.parameters.get(name)
         if attribute is None:
-            if name not in self.endpoint.unrecorded and (isinstance(value, int | float) or self.scope.capture_content):
+            if name in self.endpoint.unrecorded or name in self.endpoint.content:
+                return
+            if isinstance(value, int | float) or self.scope.capture_content:
                 plain = isinstance(value, str | int | float)
                 self.values[a.REQUEST_PARAM.name + name] = value if plain else to_json(value)
         elif attribute.kind != "string[]":
@@ -229,7 +258,7 @@ class Invocation:
         refusal: OtelLLMError | None = None
         try:
             if self.response is not None and self.recording:
-                self.values.update(self.endpoint.read(self.response))
+                self._read_response(self.response)
         except Exception:
             fault("reading a response")
         for interceptor in reversed(self._entered):
@@ -250,19 +279,40 @@ class Invocation:
             self.span.end()
         except Exception:
             fault("ending a span")
-        _last.set(self.span.get_span_context())
+        handles.ended(self.span.get_span_context())
         if refusal is not None and self.error is refusal:
             raise refusal
+
+    def _read_response(self, response: Any) -> None:
+        """What the response says; of several rounds that the SDK made, what they used together."""
+        endpoint = self.endpoint
+        read = endpoint.read(response)
+        for earlier in self.rounds[:-1]:
+            for name, count in endpoint.read(earlier).items():
+                if name in a.USAGE:
+                    read[name] = read.get(name, 0) + count
+        if (id := endpoint.unfinished(response)) is not None:
+            ongoing.begin(id, self.span.get_span_context(), self.start.get(_REQUEST_MODEL))
+        elif self._follows is not None:
+            if (work := ongoing.finish(self._follows)) is not None:
+                read[a.WORK_SECONDS.name] = time.perf_counter() - work.began
+            else:
+                read = {name: value for name, value in read.items() if name not in a.USAGE}
+        self.values.update(read)
 
     def _record(self) -> None:
         """Puts what is known on the span."""
         values = self.values
         if self.outcome is not None:
             values[a.STREAM_OUTCOME.name] = self.outcome
+        if self.retries:
+            values[a.RETRY_COUNT.name] = self.retries
         if self.scope.capture_content:
             try:
                 if self.output_messages:
                     values[a.OUTPUT_MESSAGES.name] = messages_json(self.output_messages)
+                if self.endpoint.result is not None and self.response is not None:
+                    values[self.endpoint.result.name] = to_json(self.response)
             except Exception:
                 fault("reading the content of a response")
         if self.error is not None:
@@ -288,43 +338,26 @@ class Invocation:
         if not self.scope.capture_content and package not in ("otel_llm", self.endpoint.module.partition(".")[0]):
             return kind.__name__
         try:
-            return _mended(f"{kind.__name__}: {error}")
+            return mended(f"{kind.__name__}: {error}")
         except Exception:
             fault("the text of an error")
             return kind.__name__
 
+    def identify(self, request_id: Callable[[Any], str | None], thing: Any) -> None:
+        """Takes the provider's id of the HTTP request from a stream or an error."""
+        try:
+            if self.recording and (found := request_id(thing)) is not None:
+                self.values[a.PROVIDER_REQUEST_ID.name] = found
+        except Exception:
+            fault("reading a request id")
+
     def gave(self, response: Any) -> None:
         """Remembers that ``response`` came of this call, for as long as it lives."""
-        key = id(response)
-        with contextlib.suppress(TypeError):  # not every object can be remembered weakly
-            _given[key] = (weakref.ref(response, lambda _: _given.pop(key, None)), self.span.get_span_context())
-
-
-def error_type(error: BaseException) -> str:
-    """``error.type``: the HTTP status where the provider answered with one, else the exception's class."""
-    for name in ("status_code", "code"):
-        try:
-            status = getattr(error, name, None)
-        except Exception:
-            fault("the status of an error")
-            continue
-        if isinstance(status, int) and 100 <= status < 600:  # not the code of a SystemExit
-            return str(status)
-    kind = type(error)
-    return (
-        kind.__qualname__
-        if kind.__module__ == "builtins"
-        else f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
-    )
-
-
-def _mended(text: str) -> str:
-    """A text without lone surrogates: one of them would cost the exporter its whole batch."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+        handles.gave(response, self.span.get_span_context())
 
 
 def _mend(values: dict[str, Any]) -> None:
     """Mends every text of a call."""
     for name, value in values.items():
         if type(value) is str:
-            values[name] = _mended(value)
+            values[name] = mended(value)

@@ -83,6 +83,11 @@ def uri_part(uri: str, modality: str, mime_type: str | None = None) -> Part:
     return part
 
 
+def mended(text: str) -> str:
+    """A text without lone surrogates: one of them would cost the exporter its whole batch."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def message(role: str, parts: list[Part]) -> Message:
     """A message."""
     return {"role": role, "parts": parts}

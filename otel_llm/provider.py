@@ -7,14 +7,17 @@ several paths to one attribute are summed. A value that is missing is left out, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from otel_llm.attributes import Attribute
 from otel_llm.messages import Message
+
+if TYPE_CHECKING:
+    from otel_llm.invocation import Invocation
 
 Params = Mapping[str, Any]
 
@@ -70,25 +73,42 @@ def _no_messages(_: Any) -> list[Message]:
     return []
 
 
+def _no_id(_: Any) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """A method of an SDK and its async twin (both always called with keywords), and how to read it.
+    """A method of an SDK and its async twin, and how to read it.
 
-    ``method`` and ``async_method`` are ``Class.name`` in ``module``. ``parameters`` maps a request parameter to its
-    attribute; parameters that are neither there nor in ``unrecorded`` become ``otel_llm.request.<name>``.
-    ``config`` names a parameter that itself holds parameters. ``streamed`` is None where ``stream=True`` decides.
-    ``details`` reads what is not tabular in a response; ``details_of_request`` the same in a request.
+    ``method`` and ``async_method`` are ``Class.name`` in ``module``; ``positional`` names the parameters that may be
+    given by position. A method that not every supported SDK has is ``optional``: that it is missing is no news.
+    ``parameters`` maps a request parameter to its attribute; parameters that are neither there nor in ``unrecorded``
+    become ``otel_llm.request.<name>``. ``config`` names a parameter that itself holds parameters. ``streamed`` is None
+    where ``stream=True`` decides. ``details`` reads what is not tabular in a response; ``details_of_request`` the same
+    in a request. ``subject`` is the parameter that the span is named after, ``internal`` says that nothing is sent to
+    a provider. ``content`` are parameters that are content, ``result`` is the attribute of a response that is.
+
+    Work that goes on after the answer (a background response, a video, a batch) has an id: ``unfinished`` gives it
+    for a response that is not the last word, ``follows`` for a request that asks how the work stands. The request that
+    finds it finished carries its usage, once, and a link to the call that began it.
     """
 
-    module: str
-    method: str
-    async_method: str
     operation: str
-    parameters: Mapping[str, Attribute]
-    unrecorded: frozenset[str]
-    paths: Mapping[Attribute, str | tuple[str, ...]]
+    module: str = ""
+    method: str = ""
+    async_method: str | None = None
+    positional: tuple[str, ...] = ()
+    optional: bool = False
+    subject: str = "model"
+    internal: bool = False
+    parameters: Mapping[str, Attribute] = field(default_factory=dict)
+    unrecorded: frozenset[str] = frozenset()
+    paths: Mapping[Attribute, str | tuple[str, ...]] = field(default_factory=dict)
     config: str | None = None
     constants: Mapping[Attribute, Any] = field(default_factory=dict)
+    content: Mapping[str, Attribute] = field(default_factory=dict)
+    result: Attribute | None = None
     streamed: bool | None = None
     fold: Callable[[], Fold] | None = None
     messages: Callable[[Params], Sent] = lambda _: Sent([], [])
@@ -96,6 +116,8 @@ class Endpoint:
     output_messages: Callable[[Any], list[Message]] = _no_messages
     details: Callable[[Any], Mapping[Attribute, Any]] = _nothing
     details_of_request: Callable[[Params], Mapping[Attribute, Any]] = _nothing
+    unfinished: Callable[[Any], str | None] = _no_id
+    follows: Callable[[Params], str | None] = _no_id
 
     def params(self, kwargs: Params) -> dict[str, Any]:
         """The parameters that were given, those of ``config`` beside the others."""
@@ -206,10 +228,26 @@ class _Getter:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hook:
+    """A function inside an SDK that tells more about the call in flight: a retry, a tool that is run.
+
+    ``function`` and ``async_function`` are ``name`` or ``Class.name`` in ``module``; they are not public, so none of
+    them needs to be there. ``around`` is given the call, and the arguments of the function (with ``self``); it yields
+    once, is sent what the function returned or thrown what it raised, and returns nothing.
+    """
+
+    module: str
+    function: str
+    async_function: str | None
+    around: Callable[[Invocation, tuple[Any, ...], Mapping[str, Any]], Generator[None, Any, None]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Provider:
     """An SDK: its names for import and on the package index, its endpoints, and who its clients talk to.
 
-    ``parsed`` gives what to read of what a method returned, where the SDK can wrap its answers.
+    ``request_id`` gives the provider's id of the HTTP request, of a stream or of an error; ``unwrapped`` what to read
+    of what a method returned, where the SDK can wrap its answers.
     """
 
     name: str
@@ -217,4 +255,6 @@ class Provider:
     distribution: str
     endpoints: Sequence[Endpoint]
     server: Callable[[Any], Server]
-    parsed: Callable[[Any], Any] = lambda response: response
+    hooks: Sequence[Hook] = ()
+    request_id: Callable[[Any], str | None] = _no_id
+    unwrapped: Callable[[Any], Any] | None = None

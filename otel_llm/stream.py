@@ -14,13 +14,10 @@ import queue
 import threading
 import time
 from collections.abc import Awaitable, Iterator
-from contextvars import Token
 from types import TracebackType
 from typing import Any, Self
 
 import wrapt
-from opentelemetry import context as otel_context
-from opentelemetry.context import Context
 
 from otel_llm import attributes as a
 from otel_llm.config import fault
@@ -30,21 +27,15 @@ from otel_llm.provider import Fold
 _FIRST = a.TIME_TO_FIRST_CHUNK.name
 
 
-def leave(token: Token[Context], context: Context, error: BaseException | None = None) -> None:
-    """Ends ``context``, unless what ran in it is torn down from another one, where the token means nothing."""
-    if not isinstance(error, GeneratorExit) or otel_context.get_current() is context:
-        otel_context.detach(token)
-
-
 class Recording:
     """What is known of a stream so far."""
 
-    __slots__ = ("call", "context", "fold")
+    __slots__ = ("call", "fold", "waiting")
 
-    def __init__(self, call: Invocation, fold: Fold, context: Context) -> None:
+    def __init__(self, call: Invocation, fold: Fold) -> None:
         self.call = call
         self.fold = fold
-        self.context: Context | None = context
+        self.waiting = True
 
     def began(self) -> None:
         """The first chunk has come."""
@@ -112,13 +103,15 @@ class SyncStream(_Stream):
 
     def __next__(self) -> Any:
         recording: Recording = self._self_recording
-        if (context := recording.context) is not None:  # for the first chunk a lazy SDK sends its request
-            recording.context = None
-            token = otel_context.attach(context)
+        if recording.waiting:  # for the first chunk a lazy SDK sends its request
+            recording.waiting = False
+            place = recording.call.enter()
             try:
                 chunk = self.__next__()
-            finally:
-                otel_context.detach(token)
+            except BaseException as error:
+                recording.call.leave(place, error)
+                raise
+            recording.call.leave(place)
             recording.began()
             return chunk
         try:
@@ -160,15 +153,15 @@ class AsyncStream(_Stream):
 
     async def __anext__(self) -> Any:
         recording: Recording = self._self_recording
-        if (context := recording.context) is not None:
-            recording.context = None
-            token = otel_context.attach(context)
+        if recording.waiting:
+            recording.waiting = False
+            place = recording.call.enter()
             try:
                 chunk = await self.__anext__()
             except BaseException as error:
-                leave(token, context, error)
+                recording.call.leave(place, error)
                 raise
-            leave(token, context)
+            recording.call.leave(place)
             recording.began()
             return chunk
         try:

@@ -12,10 +12,11 @@ ROOT = Path(__file__).parent.parent
 
 #: The library's floors, lowest first. A module imports from its own floor or below.
 FLOORS = (
-    {"attributes", "errors", "config"},
-    {"context", "messages", "provider"},
+    {"attribute", "attributes", "errors", "config"},
+    {"context", "handles", "messages", "ongoing", "provider"},
     {"providers", "interceptor", "invocation", "prompts", "pricing"},
     {"stream", "guardrails"},
+    {"handed", "session"},
     {"flow"},
     {"export", "delivery", "instrument", "local", "testing"},
     {"__init__"},

@@ -60,7 +60,7 @@ def _identify(client: Any, url: Any) -> Server:
     return Server(provider, host, port)
 
 
-def _parsed(response: Any) -> Any:
+def _unwrapped(response: Any) -> Any:
     """What ``with_raw_response`` holds: already received, and parsed once for us and the caller.
 
     What ``with_streaming_response`` holds is not received yet, and the caller's to receive.
@@ -193,7 +193,7 @@ OPENAI = Provider(
     package="openai",
     distribution="openai",
     server=_server,
-    parsed=_parsed,
+    unwrapped=_unwrapped,
     endpoints=(
         Endpoint(method="Completions.create", async_method="AsyncCompletions.create", fold=ChatFold, **_CHAT),
         Endpoint(method="Completions.parse", async_method="AsyncCompletions.parse", streamed=False, **_CHAT),

@@ -1,0 +1,42 @@
+"""Handles of calls: which call gave a response, and which was the last. A handle is a W3C traceparent, as a string."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from contextvars import ContextVar
+from typing import Any
+
+from opentelemetry.trace import SpanContext
+
+_last: ContextVar[SpanContext | None] = ContextVar("otel_llm.last_call", default=None)
+_given: dict[int, tuple[weakref.ref[Any], SpanContext]] = {}
+
+
+def handle(identity: SpanContext) -> str:
+    """The handle of a span: ``00-<trace>-<span>-<flags>``, as https://www.w3.org/TR/trace-context/ writes it."""
+    return f"00-{identity.trace_id:032x}-{identity.span_id:016x}-{identity.trace_flags:02x}"
+
+
+def last_call() -> str | None:
+    """The handle of the last call that ended in this context, a W3C traceparent; ``None`` before the first."""
+    identity = _last.get()
+    return None if identity is None else handle(identity)
+
+
+def call_of(response: Any) -> str | None:
+    """The handle of the call that gave ``response`` (the SDK's own object); ``None`` where it is not known."""
+    entry = _given.get(id(response))
+    return handle(entry[1]) if entry and entry[0]() is response else None
+
+
+def ended(identity: SpanContext) -> None:
+    """A call has ended here."""
+    _last.set(identity)
+
+
+def gave(response: Any, identity: SpanContext) -> None:
+    """Remembers that a call gave ``response``, for as long as that lives."""
+    key = id(response)
+    with contextlib.suppress(TypeError):  # not every object can be remembered weakly
+        _given[key] = (weakref.ref(response, lambda _: _given.pop(key, None)), identity)
