@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from otel_llm.attribute import COUNT, INTEGER, LC, LC_ARRAY, MONEY, RATIO, Attribute
+from otel_llm.attribute import COUNT, INTEGER, LC, LC_ARRAY, MONEY, RATIO
+from otel_llm.attribute import Attribute as Attribute
 from otel_llm.attribute import own as _own
 
 # fmt: off
