@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from otel_llm.testing.script import Reply, Request, Usage, share, split, tokens
-from otel_llm.testing.wire import Answer, answer_json, event, stream, vector
+from otel_llm.testing.wire import Answer, Route, answer_json, event, stream, vector
 
 _STATUS = {
     400: "INVALID_ARGUMENT",
@@ -159,3 +160,15 @@ def _finish(reply: Reply) -> str:
 
 def _failure(reply: Reply) -> bytes:
     return event(error_body(503, reply.error))
+
+
+def _method(name: str) -> re.Pattern[str]:
+    return re.compile(rf"/models/(?P<model>[^:/]+):{name}$")
+
+
+ROUTES: Sequence[Route] = (
+    ("POST", _method("generateContent"), "generateContent", generate),
+    ("POST", _method("streamGenerateContent"), "streamGenerateContent", generate),
+    ("POST", _method("embedContent"), "embedContent", embed),
+    ("POST", _method("batchEmbedContents"), "batchEmbedContents", embed),
+)

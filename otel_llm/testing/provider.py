@@ -7,26 +7,30 @@ import contextlib
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.client import responses as phrases
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
+from urllib.parse import parse_qsl
 
-from otel_llm.testing import gemini_wire, openai_responses, openai_wire
+from otel_llm.testing import gemini_wire, openai_routes, openai_wire
+from otel_llm.testing.form import read_form
 from otel_llm.testing.script import Reply, Request, Script, follow
-from otel_llm.testing.wire import Answer
+from otel_llm.testing.wire import Answer, Route
 
-_GEMINI = re.compile(r"/models/(?P<model>[^:/]+):(?P<operation>\w+)$")
-_OPENAI = re.compile(r"/(?P<operation>chat/completions|responses|embeddings)$")
-_ANSWERS: Mapping[str, Callable[[Request, Reply], Answer]] = {
-    "chat.completions": openai_wire.chat,
-    "responses": openai_responses.responses,
-    "embeddings": openai_wire.embeddings,
-    "generateContent": gemini_wire.generate,
-    "streamGenerateContent": gemini_wire.generate,
-    "embedContent": gemini_wire.embed,
-    "batchEmbedContents": gemini_wire.embed,
-}
+
+class _Wire(NamedTuple):
+    """A wire format: its routes, the headers of every answer, its errors."""
+
+    routes: Sequence[Route]
+    headers: Callable[[Request], dict[str, str]]
+    error: Callable[[Request, Reply], Answer]
+
+
+_OPENAI = _Wire(openai_routes.ROUTES, openai_wire.headers, openai_wire.error)
+_GEMINI = _Wire(gemini_wire.ROUTES, gemini_wire.headers, gemini_wire.error)
+#: Google's paths begin with these; the same path behind another one is OpenAI's.
+_GOOGLE = re.compile(r"^/v1(alpha|beta)|:\w+$")
 
 
 class ScriptedProvider:
@@ -128,15 +132,18 @@ class ScriptedProvider:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, path, _ = head[0].split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
-        raw = await reader.readexactly(int(headers.get("content-length", "0")))
+        raw = await _body(reader, headers)
         reply, answer = self._decide(method, path, headers, raw)
         await asyncio.sleep(reply.delay)
         if answer.events is None:
-            form = f"content-type: application/json\r\ncontent-length: {len(answer.body)}"
+            if reply.failure == "cut":
+                return False
+            form = f"content-type: {answer.media_type or 'application/json'}\r\ncontent-length: {len(answer.body)}"
             writer.write(_head(answer, reply, form) + answer.body)
             await writer.drain()
             return True
-        writer.write(_head(answer, reply, "content-type: text/event-stream\r\ntransfer-encoding: chunked"))
+        form = f"content-type: {answer.media_type or 'text/event-stream'}\r\ntransfer-encoding: chunked"
+        writer.write(_head(answer, reply, form))
         for number, event in enumerate(answer.events):
             if number and reply.chunk_delay:
                 await asyncio.sleep(reply.chunk_delay)
@@ -149,16 +156,13 @@ class ScriptedProvider:
         return True
 
     def _decide(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> tuple[Reply, Answer]:
-        wire = openai_wire if _OPENAI.search(path.partition("?")[0]) else gemini_wire
-        try:
-            body: Any = json.loads(raw) if raw else {}
-        except ValueError:
-            body = None
-        request = _read(method, path, headers, body if isinstance(body, dict) else {}, len(self.requests) + 1)
+        wire = _GEMINI if _GOOGLE.search(path.partition("?")[0]) else _OPENAI
+        body = _fields(headers.get("content-type", ""), raw)
+        request, answer = _read(wire, method, path, headers, body or {}, len(self.requests) + 1)
         self.requests.append(request)
-        if not isinstance(body, dict):
+        if body is None:
             reply = Reply(status=400, error="The body is not a JSON object.")
-        elif method != "POST" or request.operation not in _ANSWERS:
+        elif answer is None:
             reply = Reply(status=404, error=f"Unknown request: {method} {path}")
         else:
             try:
@@ -167,22 +171,49 @@ class ScriptedProvider:
                 reply = Reply(status=500, error=f"The script raised {type(error).__name__}: {error}")
         if reply.body is not None:
             return reply, Answer(reply.status, reply.body, headers=wire.headers(request))
-        if wire is openai_wire and reply.finish == "prompt_blocked":
+        if wire is _OPENAI and reply.finish == "prompt_blocked":
             reply = openai_wire.BLOCKED_PROMPT
-        if reply.status >= 400:
+        if reply.status >= 400 or answer is None:
             return reply, wire.error(request, reply)
-        return reply, _ANSWERS[request.operation](request, reply)
+        return reply, answer(request, reply)
 
 
-def _read(method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any], number: int) -> Request:
-    plain = path.partition("?")[0]
-    if found := _GEMINI.search(plain):
-        operation, model = found["operation"], found["model"]
-        stream = operation == "streamGenerateContent"
-        return Request(method, path, headers, body, operation, model, stream, number)
-    found = _OPENAI.search(plain)
-    operation = found["operation"].replace("/", ".") if found else ""
-    return Request(method, path, headers, body, operation, str(body.get("model", "")), bool(body.get("stream")), number)
+async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
+    """The body of a request, whole or in chunks."""
+    if headers.get("transfer-encoding") != "chunked":
+        return await reader.readexactly(int(headers.get("content-length", "0")))
+    body = b""
+    while size := int(await reader.readline(), 16):
+        body += await reader.readexactly(size)
+        await reader.readline()
+    await reader.readline()
+    return body
+
+
+def _fields(media_type: str, raw: bytes) -> Mapping[str, Any] | None:
+    """The fields of a body, JSON or a form; ``None`` where it is neither."""
+    if media_type.startswith("multipart/form-data"):
+        return read_form(media_type, raw)
+    try:
+        body: Any = json.loads(raw) if raw else {}
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _read(
+    wire: _Wire, method: str, path: str, headers: Mapping[str, str], body: Mapping[str, Any], number: int
+) -> tuple[Request, Callable[[Request, Reply], Answer] | None]:
+    """A request, and what answers it."""
+    plain, _, behind = path.partition("?")
+    query = dict(parse_qsl(behind))
+    for route_method, pattern, operation, answer in wire.routes:
+        if method == route_method and (found := pattern.search(plain)):
+            groups = {name: value for name, value in found.groupdict().items() if value is not None}
+            model = str(body.get("model") or groups.get("model", ""))
+            streamed = bool(body.get("stream")) or query.get("alt") == "sse" or query.get("stream") == "true"
+            return Request(method, path, headers, body, operation, model, streamed, number, groups, query), answer
+    return Request(method, path, headers, body, number=number, query=query), None
 
 
 def _head(answer: Answer, reply: Reply, form: str) -> bytes:

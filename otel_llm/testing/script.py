@@ -18,8 +18,10 @@ _NOT_TEXT = frozenset(
 class Request:
     """A request as it came in.
 
-    ``operation`` is ``chat.completions``, ``responses``, ``embeddings``, ``generateContent``,
-    ``streamGenerateContent``, ``embedContent`` or ``batchEmbedContents``. Header names are in lower case.
+    ``operation`` is what the route of the wire format calls it: ``chat.completions``, ``responses``, ``embeddings``,
+    ``generateContent``, ``streamGenerateContent``, ``embedContent`` and so on. Header names are in lower case. A form
+    is its fields as a ``body``; a file in it is ``{"name": …, "type": …, "size": …}``. ``groups`` are the named parts
+    of the path, such as an id, ``query`` are the parameters behind it.
     """
 
     method: str
@@ -31,6 +33,8 @@ class Request:
     stream: bool = False
     number: int = 1
     """Counts the requests of a provider, from 1."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -74,7 +78,8 @@ class Reply:
     ``usage`` left out is estimated from the lengths; ``report_usage=False`` leaves it out of the answer. ``status``
     of 400 and more is an error whose text is ``error``. A stream has ``chunks`` pieces of text and stops after
     ``fail_after`` of its events in the way that ``failure`` says: an error event, a ``response.failed`` (Responses
-    API only, an error event elsewhere) or a connection that is cut. Delays are in seconds.
+    API only, an error event elsewhere) or a connection that is cut. A plain answer with ``failure="cut"`` is a
+    connection that is cut in place of it. Delays are in seconds.
     """
 
     text: str = ""
@@ -84,6 +89,8 @@ class Reply:
     refusal: str = ""
     """OpenAI's refusal; Gemini sends it as text."""
     finish: Literal["stop", "length", "blocked", "prompt_blocked"] = "stop"
+    state: str = ""
+    """How work stands that goes on after the answer, in the provider's word; finished when empty."""
     block_reason: str = "SAFETY"
     """Gemini's word for why something was blocked."""
     usage: Usage | None = None

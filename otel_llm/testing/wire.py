@@ -1,4 +1,4 @@
-"""What both wire formats share: the answer as bytes, server-sent events, error names, vectors."""
+"""What both wire formats share: routes, the answer as bytes, server-sent events, vectors."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from otel_llm.testing.script import Reply
+from otel_llm.testing.script import Reply, Request
 
 #: Seconds since 1970 of the first answer; every answer is a second later, so that runs can be compared.
 EPOCH = 1_780_000_000
@@ -17,13 +17,21 @@ EPOCH = 1_780_000_000
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Bytes for the socket: either one ``body`` or the ``events`` of a stream, after which it may be ``cut``."""
+    """Bytes for the socket: either one ``body`` or the ``events`` of a stream, after which it may be ``cut``.
+
+    ``media_type`` is that of the body or the stream; JSON or server-sent events when empty.
+    """
 
     status: int
     body: bytes = b""
     events: Sequence[bytes] | None = None
     cut: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = ""
+
+
+#: The HTTP method, the end of the path with named groups, the operation's name, and what answers.
+Route = tuple[str, re.Pattern[str], str, Callable[[Request, Reply], Answer]]
 
 
 def answer_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
