@@ -11,7 +11,8 @@ from otel_llm.context import context
 from otel_llm.errors import ConfigError, GuardrailBlocked, OtelLLMError, PromptError, PromptNotFound, PromptRenderError
 from otel_llm.export import flush
 from otel_llm.handles import call_of, last_call
-from otel_llm.instrument import Instrumentation, instrument, uninstrument, version
+from otel_llm.instrument import instrument, uninstrument, version
+from otel_llm.patches import Instrumentation
 from otel_llm.prompts import Prompt, prompt, use_prompt
 
 __version__ = version()

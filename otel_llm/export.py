@@ -1,80 +1,148 @@
-"""Where spans go when the application has set up nothing itself: OTLP, by the standard ``OTEL_*`` variables."""
+"""Where spans, metrics and events go when the application has set up nothing: OTLP, by the ``OTEL_*`` variables."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from opentelemetry import trace
+from opentelemetry import _logs, metrics, trace
+from opentelemetry._logs import LoggerProvider
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import ProxyTracerProvider, TracerProvider
 
 from otel_llm import config
+from otel_llm.config import Setting
 from otel_llm.errors import ConfigError
+from otel_llm.events import NOWHERE
 from otel_llm.stream import settle
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace.export import SpanExporter
-
-
-def provider(service_name: str | None = None, endpoint: str | None = None) -> TracerProvider:
-    """The application's TracerProvider, or one that is set up here.
-
-    ``endpoint`` is the base address of an OTLP/HTTP receiver; without it the ``OTEL_*`` variables decide. Raises
-    :class:`~otel_llm.errors.ConfigError` for an exporter or protocol that is not known.
-    """
-    present = trace.get_tracer_provider()
-    if not isinstance(present, ProxyTracerProvider):
-        return present
-    if config.read(config.DISABLED).lower() == "true":
-        return present
-    kind = config.read(config.EXPORTER).lower()
-    if kind == "none":
-        return present
-
     from opentelemetry.sdk.resources import Resource
+
+
+class Providers(NamedTuple):
+    """Where signals go; ``None`` stands for the application's own provider, whenever it sets one."""
+
+    tracers: TracerProvider
+    meters: MeterProvider | None
+    loggers: LoggerProvider | None
+
+
+def providers(
+    service_name: str | None = None,
+    endpoint: str | None = None,
+    tracers: TracerProvider | None = None,
+    meters: MeterProvider | None = None,
+    loggers: LoggerProvider | None = None,
+) -> Providers:
+    """Those given, else the application's, else ones that are set up here.
+
+    ``endpoint`` is the base address of an OTLP/HTTP receiver; without it the ``OTEL_*`` variables decide. Metrics and
+    events are set up only where their variables ask for it. Raises :class:`~otel_llm.errors.ConfigError` for an
+    exporter or protocol that is not known.
+    """
+    if config.on(config.DISABLED):
+        return Providers(tracers or trace.get_tracer_provider(), meters, loggers)
+    return Providers(
+        tracers or _tracers(service_name, endpoint),
+        meters or _meters(service_name, endpoint),
+        loggers or _loggers(service_name, endpoint),
+    )
+
+
+def _tracers(service_name: str | None, endpoint: str | None) -> TracerProvider:
+    present = trace.get_tracer_provider()
+    kind = _kind(config.EXPORTER)
+    if kind == "none" or not isinstance(present, ProxyTracerProvider):
+        return present
     from opentelemetry.sdk.trace import TracerProvider as Provider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    made = Provider(resource=Resource.create(_service(service_name)))
-    made.add_span_processor(BatchSpanProcessor(_exporter(kind, endpoint)))
+    made = Provider(resource=_resource(service_name))
+    made.add_span_processor(BatchSpanProcessor(_exporter(kind, "trace", "Span", endpoint)))
     trace.set_tracer_provider(made)
     return made
 
 
-def _service(name: str | None) -> dict[str, str]:
+def _meters(service_name: str | None, endpoint: str | None) -> MeterProvider | None:
+    kind = _kind(config.METRICS_EXPORTER)
+    if kind == "none" or type(metrics.get_meter_provider()).__name__ not in NOWHERE:
+        return None
+    from opentelemetry.sdk.metrics import MeterProvider as Provider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    reader = PeriodicExportingMetricReader(_exporter(kind, "metric", "Metric", endpoint))
+    made = Provider([reader], _resource(service_name))
+    metrics.set_meter_provider(made)
+    return made
+
+
+def _loggers(service_name: str | None, endpoint: str | None) -> LoggerProvider | None:
+    kind = _kind(config.LOGS_EXPORTER)
+    if kind == "none" or type(_logs.get_logger_provider()).__name__ not in NOWHERE:
+        return None
+    from opentelemetry.sdk._logs import LoggerProvider as Provider
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+
+    made = Provider(_resource(service_name))
+    made.add_log_record_processor(BatchLogRecordProcessor(_exporter(kind, "_log", "Log", endpoint)))
+    _logs.set_logger_provider(made)
+    return made
+
+
+def _resource(name: str | None) -> Resource:
     """The service's name: as given, else by the variables, else that of the program."""
-    if name:
-        return {"service.name": name}
-    if "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", ""):
-        return {}
-    return {"service.name": Path(sys.argv[0]).stem or "python"}
+    from opentelemetry.sdk.resources import Resource
+
+    if not name and not (
+        "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    ):
+        name = Path(sys.argv[0]).stem or "python"
+    return Resource.create({"service.name": name} if name else {})
 
 
-def _exporter(kind: str, endpoint: str | None) -> SpanExporter:
+def _kind(setting: Setting) -> str:
+    kind = config.read(setting).lower()
+    if kind not in ("otlp", "console", "none"):
+        raise ConfigError(f"{setting.variable}={kind} is not known: use otlp, console or none.")
+    return kind
+
+
+#: Of each signal: the path of OTLP/HTTP, the variable of its protocol and the module of the console exporter.
+_SIGNALS = {
+    "trace": ("traces", "opentelemetry.sdk.trace.export"),
+    "metric": ("metrics", "opentelemetry.sdk.metrics.export"),
+    "_log": ("logs", "opentelemetry.sdk._logs.export"),
+}
+
+
+def _exporter(kind: str, signal: str, noun: str, endpoint: str | None) -> Any:
+    path, console = _SIGNALS[signal]
     if kind == "console":
-        from opentelemetry.sdk.trace.export import ConsoleSpanExporter
-
-        return ConsoleSpanExporter()
-    if kind != "otlp":
-        raise ConfigError(f"{config.EXPORTER.variable}={kind} is not known: use otlp, console or none.")
+        module = importlib.import_module(console)
+        return (getattr(module, f"Console{noun}Exporter", None) or module.ConsoleLogRecordExporter)()
     from otel_llm.delivery import Delivery
 
-    protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or config.read(config.PROTOCOL)
+    protocol = os.environ.get(f"OTEL_EXPORTER_OTLP_{path.upper()}_PROTOCOL") or config.read(config.PROTOCOL)
     if endpoint is not None or protocol == "http/protobuf":
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-        return Delivery(OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces" if endpoint else None))
-    if protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
-
-        return Delivery(GrpcExporter())
-    raise ConfigError(f"{config.PROTOCOL.variable}={protocol} is not known: use http/protobuf or grpc.")
+        module = importlib.import_module(f"opentelemetry.exporter.otlp.proto.http.{signal}_exporter")
+        made = getattr(module, f"OTLP{noun}Exporter")(endpoint=f"{endpoint}/v1/{path}" if endpoint else None)
+    elif protocol == "grpc":
+        module = importlib.import_module(f"opentelemetry.exporter.otlp.proto.grpc.{signal}_exporter")
+        made = getattr(module, f"OTLP{noun}Exporter")()
+    else:
+        raise ConfigError(f"{config.PROTOCOL.variable}={protocol} is not known: use http/protobuf or grpc.")
+    return Delivery(made) if signal == "trace" else made
 
 
 def flush(timeout: float = 5.0) -> bool:
     """Ends dropped streams and sends what is waiting, for ``timeout`` seconds at most; whether all of it went."""
     settle(timeout)
-    force_flush = getattr(trace.get_tracer_provider(), "force_flush", None)
-    return True if force_flush is None else bool(force_flush(int(timeout * 1000)))
+    gone = True
+    for present in (trace.get_tracer_provider(), _logs.get_logger_provider(), metrics.get_meter_provider()):
+        force_flush = getattr(present, "force_flush", None)
+        gone = (force_flush is None or bool(force_flush(int(timeout * 1000)))) and gone
+    return gone

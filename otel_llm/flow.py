@@ -8,6 +8,7 @@ from typing import Any
 
 from opentelemetry import context as otel_context
 
+from otel_llm import headers, others
 from otel_llm.config import fault
 from otel_llm.handed import handed
 from otel_llm.invocation import Invocation, Scope, active
@@ -26,17 +27,31 @@ Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
 
 
-class Patch:
-    """A patched method: what it was, how it is read; ``scope`` is ``None`` once it is no longer in force."""
+class _Patch:
+    """What stands in the place of a function; ``scope`` is ``None`` once it is no longer in force.
 
-    __slots__ = ("asynchronous", "endpoint", "original", "provider", "scope")
+    ``replaced`` is what was found there, ``original`` what is called, ``installed`` what was put there.
+    """
 
-    def __init__(self, provider: Provider, endpoint: Endpoint, original: Method, asynchronous: bool) -> None:
+    __slots__ = ("asynchronous", "installed", "original", "provider", "replaced", "scope")
+
+    def __init__(self, provider: Provider, original: Method, asynchronous: bool) -> None:
         self.provider = provider
-        self.endpoint = endpoint
         self.original = original
         self.asynchronous = asynchronous
         self.scope: Scope | None = None
+        self.replaced: Any = None
+        self.installed: Any = None
+
+
+class Patch(_Patch):
+    """A patched method, and how it is read."""
+
+    __slots__ = ("endpoint",)
+
+    def __init__(self, provider: Provider, endpoint: Endpoint, original: Method, asynchronous: bool) -> None:
+        super().__init__(provider, original, asynchronous)
+        self.endpoint = endpoint
 
     def method(self) -> Method:
         """The method to put in the original's place. It outlives ``uninstrument()`` wherever a client kept it."""
@@ -59,17 +74,14 @@ class Patch:
         return call_async if self.asynchronous else call
 
 
-class HookPatch:
+class HookPatch(_Patch):
     """A function inside an SDK that is listened to while a call is in flight."""
 
-    __slots__ = ("asynchronous", "hook", "original", "provider", "scope")
+    __slots__ = ("hook",)
 
     def __init__(self, provider: Provider, hook: Hook, original: Method, asynchronous: bool) -> None:
-        self.provider = provider
+        super().__init__(provider, original, asynchronous)
         self.hook = hook
-        self.original = original
-        self.asynchronous = asynchronous
-        self.scope: Scope | None = None
 
     def method(self) -> Method:
         """The function to put in the original's place."""
@@ -106,7 +118,9 @@ def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
     try:
         endpoint = patch.endpoint
         params = {**dict(zip(endpoint.positional, args[1:], strict=False)), **kwargs} if len(args) > 1 else kwargs
-        call = Invocation(scope, endpoint, patch.provider.server(args[0]), params)
+        adopted = others.adoptable(endpoint.operation)
+        call = Invocation(scope, endpoint, patch.provider.server(args[0]), params, adopted=adopted)
+        headers.hold_back()
     except Exception:
         fault("starting a call")
         return (yield)

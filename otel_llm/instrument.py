@@ -1,100 +1,84 @@
-"""``instrument()`` and ``uninstrument()``: the patches, put in place as the SDKs are imported and taken back whole."""
+"""``instrument()`` and ``uninstrument()``: what is recorded, and where it goes."""
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
-import importlib.util
 import logging
-import sys
-import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
-import wrapt
-from opentelemetry.trace import NoOpTracer, TracerProvider
+from opentelemetry._logs import LoggerProvider
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
 
-from otel_llm import attributes, config
+from otel_llm import attributes, completion, config, headers, patches
+from otel_llm.completion import Completion
+from otel_llm.content import Content, Redact
 from otel_llm.errors import ConfigError
-from otel_llm.export import provider as tracer_provider_in_force
-from otel_llm.flow import HookPatch, Patch
+from otel_llm.events import Events
+from otel_llm.export import providers as providers_in_force
 from otel_llm.guardrails import Guardrail, Guardrails
 from otel_llm.interceptor import Interceptor
 from otel_llm.invocation import Scope
+from otel_llm.metrics import Metrics
+from otel_llm.patches import Instrumentation
 from otel_llm.pricing import Pricing
 from otel_llm.prompts import PromptLink, configure
-from otel_llm.provider import Provider
 from otel_llm.providers import PROVIDERS
 
 logger = logging.getLogger("otel_llm")
 
-#: Instrumentors of the same SDKs, by distribution: with one of them active a call would be recorded twice.
-OTHERS = (
-    "opentelemetry-instrumentation-genai-openai",
-    "opentelemetry-instrumentation-openai-v2",
-    "opentelemetry-instrumentation-openai",
-    "opentelemetry-instrumentation-google-genai",
-    "opentelemetry-instrumentation-google-generativeai",
-    "openinference-instrumentation-openai",
-    "openinference-instrumentation-google-genai",
-    "openlit",
-)
-
-
-@dataclass
-class Instrumentation:
-    """What is instrumented: methods ``patched`` and ``missing``, SDKs ``waiting`` to be imported and ``absent``."""
-
-    patched: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=list)
-    absent: list[str] = field(default_factory=list)
-
-
-@dataclass
-class _State:
-    """The process's patches; a module is hooked once, however often it is instrumented."""
-
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    scope: Scope | None = None
-    wanted: frozenset[str] = frozenset()
-    hooked: set[str] = field(default_factory=set)
-    patches: dict[tuple[Any, str], Patch | HookPatch] = field(default_factory=dict)
-    report: Instrumentation = field(default_factory=Instrumentation)
-
-
-_state = _State()
+Capture = Literal["NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT"]
 
 
 def instrument(
     *,
     providers: Iterable[str] | None = None,
-    capture_content: bool | None = None,
+    capture_content: bool | Capture | None = None,
+    redact: Redact | None = None,
+    completion_hook: Any = None,
     guardrails: Sequence[Guardrail] = (),
     prompts: str | Path | None = None,
     interceptors: Sequence[Interceptor] = (),
+    include_usage: bool | None = None,
+    start_events: bool | None = None,
+    trace_headers: bool | None = None,
     service_name: str | None = None,
     tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    logger_provider: LoggerProvider | None = None,
     local: bool = False,
 ) -> Instrumentation:
     """Records every model call of the SDKs that are installed, from now on and whenever they are imported.
 
-    ``providers`` names some of ``google_genai`` and ``openai``; all by default. ``capture_content`` puts messages on
-    the span; by default the variable ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` decides.
-    ``guardrails`` are checked on every call. ``prompts`` is the folder where :func:`otel_llm.prompt` looks. Spans go to
-    ``tracer_provider``, else to the one that the application has set, else by OTLP to where the ``OTEL_*`` variables
-    say. ``local=True`` finds a collector on this machine, or starts one on ``./.otel-llm``, and says where to look.
+    ``providers`` names some of ``google_genai`` and ``openai``; all by default. ``capture_content`` says where messages
+    go: ``True`` is ``SPAN_ONLY``, ``False`` is ``NO_CONTENT``; by default the variable
+    ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` decides. ``redact`` is given every text of content, and
+    returns what is to be kept of it. ``completion_hook`` is an object with the ``on_completion`` of
+    opentelemetry-util-genai, which stores content elsewhere.
+
+    ``guardrails`` are checked on every call. ``prompts`` is the folder where :func:`otel_llm.prompt` looks.
+    ``include_usage`` asks OpenAI's chat for usage in streams that did not ask themselves, and keeps the extra chunk
+    from the caller. ``start_events`` sends an event when a call begins, so that one that never ends is known of.
+    ``trace_headers`` lets trace headers and baggage go to model providers.
+
+    Spans go to ``tracer_provider``, else to the one that the application has set, else by OTLP to where the ``OTEL_*``
+    variables say; metrics and events the same way. ``local=True`` finds a collector on this machine, or starts one on
+    ``./.otel-llm``, and says where to look.
 
     Calling it again changes the settings and patches nothing twice. Raises
-    :class:`~otel_llm.errors.ConfigError` for a provider, exporter or rule that is not known.
+    :class:`~otel_llm.errors.ConfigError` for a provider, exporter, mode, hook or rule that is not known.
     """
     known = {provider.name: provider for provider in PROVIDERS}
     names = frozenset(known if providers is None else [providers] if isinstance(providers, str) else providers)
     if unknown := names - known.keys():
         raise ConfigError(f"Unknown provider {', '.join(sorted(unknown))}: use {' or '.join(known)}.")
+    content = _content(capture_content, redact)
+    hook = completion_hook if completion_hook is not None else completion.load()
+    chain: list[Interceptor] = [PromptLink()]
+    if guardrails:
+        chain.append(Guardrails(guardrails))
     if prompts is not None:
         configure(Path(prompts))
     endpoint = None
@@ -102,37 +86,32 @@ def instrument(
         from otel_llm.local import collector
 
         endpoint = collector()
-    capture = config.captures_content() if capture_content is None else capture_content
-    tracer = (tracer_provider or tracer_provider_in_force(service_name, endpoint)).get_tracer(
-        "otel_llm", version(), attributes={attributes.SCHEMA_VERSION.name: attributes.VERSION}
+    tracers, meters, loggers = providers_in_force(
+        service_name, endpoint, tracer_provider, meter_provider, logger_provider
     )
-    chain: list[Interceptor] = [PromptLink(capture_content=capture)]
-    if guardrails:
-        chain.append(Guardrails(guardrails))
-    with _state.lock:
-        _state.scope = Scope(tracer, (*chain, *interceptors, Pricing()), capture)
-        _state.wanted = names
-        for patch in _state.patches.values():
-            patch.scope = _in_force(patch.provider)
-        for name in sorted(names):
-            _hook(known[name])
-        if names and (providers is not None or len(_state.report.absent) == len(known)):
-            for name in names.intersection(_state.report.absent):
-                logger.warning("%s is not installed, none of its calls can be recorded.", known[name].distribution)
-        _say_others()
-        return _state.report
+    about = {attributes.SCHEMA_VERSION.name: attributes.VERSION}
+    scope = Scope(
+        tracer=tracers.get_tracer("otel_llm", version(), attributes=about),
+        interceptors=(*chain, *interceptors, Pricing()),
+        content=content,
+        events=Events(loggers, version(), about),
+        metrics=Metrics(meters, version(), about),
+        completion=None if hook is None else Completion(hook, redact),
+        include_usage=config.on(config.INCLUDE_USAGE) if include_usage is None else include_usage,
+        start_events=config.on(config.START_EVENTS) if start_events is None else start_events,
+        trace_headers=config.on(config.TRACE_HEADERS) if trace_headers is None else trace_headers,
+    )
+    report = patches.put_in_force(scope, {name: known[name] for name in sorted(names)})
+    if names and (providers is not None or len(report.absent) == len(known)):
+        for name in names.intersection(report.absent):
+            logger.warning("%s is not installed, none of its calls can be recorded.", known[name].distribution)
+    return report
 
 
 def uninstrument() -> None:
     """Takes every patch back; methods that a client has kept pass calls through untouched."""
-    with _state.lock:
-        _state.scope = None
-        for (owner, name), patch in _state.patches.items():
-            patch.scope = None
-            if getattr(owner.__dict__.get(name), "__wrapped__", None) is patch.original:
-                setattr(owner, name, patch.original)
-        _state.patches.clear()
-        _state.report = Instrumentation()
+    patches.take_back()
+    headers.let_go()
 
 
 def version() -> str:
@@ -140,103 +119,21 @@ def version() -> str:
     return importlib.metadata.version("otel-llm")
 
 
-def _hook(provider: Provider) -> None:
-    """Patches what is imported, and sees to the rest when it is imported."""
-    modules = [endpoint.module for endpoint in provider.endpoints] + [hook.module for hook in provider.hooks]
-    for module in dict.fromkeys(modules):
-        if module in sys.modules:
-            _patch(provider, sys.modules[module])
-        elif module not in _state.hooked:
-            wrapt.register_post_import_hook(functools.partial(_patch, provider), module)
-            _state.hooked.add(module)
-    if provider.package not in sys.modules or sys.modules[provider.package] is None:
-        found = _state.report.waiting if installed(provider) else _state.report.absent
-        if provider.name not in found:
-            found.append(provider.name)
-
-
-def installed(provider: Provider) -> bool:
-    """Whether an SDK can be imported, without importing it."""
-    try:
-        return importlib.util.find_spec(provider.package) is not None
-    except (ImportError, ValueError):  # a parent package that is not there, or an import that is forbidden
-        return False
-
-
-def _patch(provider: Provider, module: ModuleType) -> None:
-    """Patches the methods of a module, those that are there; the others are said once."""
-    with _state.lock:
-        if _state.scope is None or provider.name not in _state.wanted:
-            return
-        for endpoint in provider.endpoints:
-            for target, asynchronous in ((endpoint.method, False), (endpoint.async_method, True)):
-                if endpoint.module == module.__name__ and target is not None:
-                    found = _find(module, target)
-                    if found is None:
-                        _miss(f"{module.__name__}:{target}", endpoint.optional)
-                    elif found[:2] not in _state.patches:
-                        _put(found, Patch(provider, endpoint, found[2], asynchronous))
-                        _state.report.patched.append(f"{module.__name__}:{target}")
-        for hook in provider.hooks:
-            for target, asynchronous in ((hook.function, False), (hook.async_function, True)):
-                if hook.module == module.__name__ and target is not None:
-                    found = _find(module, target)
-                    if found is not None and found[:2] not in _state.patches:
-                        _put(found, HookPatch(provider, hook, found[2], asynchronous))
-        if provider.name in _state.report.waiting:
-            _state.report.waiting.remove(provider.name)
-
-
-def _find(module: ModuleType, target: str) -> tuple[Any, str, Any] | None:
-    """The owner, the name and the function of ``Class.name``, or of ``name`` in the module; ``None`` where missing."""
-    class_name, _, name = target.rpartition(".")
-    owner = getattr(module, class_name, None) if class_name else module
-    original = getattr(owner, name, None)
-    return None if original is None else (owner, name, original)
-
-
-def _miss(label: str, optional: bool) -> None:
-    if label not in _state.report.missing and not optional:
-        _state.report.missing.append(label)
-        logger.warning("%s is not in the installed SDK: calls of it are not recorded.", label)
-
-
-def _put(found: tuple[Any, str, Any], patch: Patch | HookPatch) -> None:
-    owner, name, _ = found
-    patch.scope = _in_force(patch.provider)
-    setattr(owner, name, patch.method())
-    _state.patches[owner, name] = patch
-
-
-def _in_force(provider: Provider) -> Scope | None:
-    """The scope for a provider's calls; none where nothing could come of them."""
-    scope = _state.scope
-    if scope is None or provider.name not in _state.wanted:
-        return None
-    return None if isinstance(scope.tracer, NoOpTracer) and not scope.policy else scope
-
-
-_others_said: set[str] = set()
-
-
-def others() -> list[str]:
-    """Other instrumentors of the same SDKs that are active in this process."""
-    found = []
-    for distribution in OTHERS:
-        module = distribution.replace("opentelemetry-instrumentation-", "opentelemetry.instrumentation.").replace(
-            "openinference-instrumentation-", "openinference.instrumentation."
-        )
-        if module.replace("-", "_") in sys.modules:
-            found.append(distribution)
-    return found
-
-
-def _say_others() -> None:
-    for distribution in others():
-        if distribution not in _others_said:
-            _others_said.add(distribution)
-            logger.warning(
-                "%s is loaded too: each call would be recorded twice. Turn one of the two off (with it, leave the SDK "
-                "out of instrument(providers=…)).",
-                distribution,
-            )
+def _content(capture: bool | Capture | None, redact: Redact | None) -> Content:
+    if redact is not None and not callable(redact):
+        raise ConfigError(f"redact={redact!r} is not a function: it is given a text and returns what is kept of it.")
+    if capture is None:
+        span, event = config.capture()
+    elif isinstance(capture, bool):
+        span, event = capture, False
+    elif capture in config.MODES:
+        span, event = config.MODES[capture]
+    else:
+        raise ConfigError(f"capture_content={capture!r} is not known: use True, False or {', '.join(config.MODES)}.")
+    return Content(
+        span=span,
+        event=event,
+        redact=redact,
+        part_bytes=config.number(config.PART_BYTES),
+        span_bytes=config.number(config.SPAN_BYTES),
+    )

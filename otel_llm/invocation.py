@@ -8,26 +8,31 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace import Link, Span, SpanKind, Tracer, set_span_in_context
 
+from otel_llm import asked, handles, ongoing, others, record
 from otel_llm import attributes as a
-from otel_llm import handles, ongoing
 from otel_llm.config import fault
-from otel_llm.context import current
-from otel_llm.errors import OtelLLMError, error_type
+from otel_llm.content import Content, Kept
+from otel_llm.errors import OtelLLMError
+from otel_llm.events import Events
 from otel_llm.interceptor import Answer, Interceptor
-from otel_llm.messages import Message, mended, messages_json, parts_json, texts, to_json
+from otel_llm.messages import Message, mended, texts
+from otel_llm.metrics import Metrics
 from otel_llm.provider import Endpoint, Params, Sent, Server
+
+if TYPE_CHECKING:
+    from otel_llm.completion import Completion
 
 _OPERATION, _PROVIDER, _REQUEST_MODEL = a.OPERATION.name, a.PROVIDER.name, a.REQUEST_MODEL.name
 _SERVER_ADDRESS, _SERVER_PORT = a.SERVER_ADDRESS.name, a.SERVER_PORT.name
-_COERCE = {"string": str, "int": int, "double": float, "bool": bool}
+
+_SUPPRESS = str(getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"))
 
 #: The call whose SDK is at work in this context; a tool that the SDK runs is not part of it.
 active: ContextVar[Invocation | None] = ContextVar("otel_llm.active", default=None)
@@ -39,7 +44,18 @@ class Scope:
 
     tracer: Tracer
     interceptors: tuple[Interceptor, ...]
-    capture_content: bool
+    content: Content
+    events: Events
+    metrics: Metrics
+    completion: Completion | None = None
+    include_usage: bool = False
+    start_events: bool = False
+    trace_headers: bool = False
+
+    @cached_property
+    def keeps(self) -> bool:
+        """Whether anybody wants content."""
+        return self.content.span or self.content.event or self.completion is not None
 
     @cached_property
     def policy(self) -> bool:
@@ -56,7 +72,12 @@ class Place(NamedTuple):
 
 
 class Invocation:
-    """A call. ``values`` are the span's attributes so far, by name; interceptors read and add to them."""
+    """A call. ``values`` are the span's attributes so far, by name; interceptors read and add to them.
+
+    ``kept`` is its content, where that is kept; ``rounds`` are the responses of all requests that the SDK made for it,
+    where these were several; ``gaps`` are the seconds between its chunks. A span that somebody else has begun for the
+    same call is ``adopted``, and theirs to end.
+    """
 
     error: BaseException | None = None
     outcome: str | None = None
@@ -69,11 +90,19 @@ class Invocation:
     _follows: str | None = None
 
     def __init__(
-        self, scope: Scope, endpoint: Endpoint, server: Server | None, params: Params, parent: Context | None = None
+        self,
+        scope: Scope,
+        endpoint: Endpoint,
+        server: Server | None,
+        params: Params,
+        parent: Context | None = None,
+        adopted: Span | None = None,
     ) -> None:
         self.scope = scope
         self.endpoint = endpoint
         self.rounds: list[Any] = []
+        self.gaps: list[float] | None = None
+        self.completed: dict[str, Any] = {}
         self._once = threading.Lock()
         self._entered: list[Interceptor] = []
         self.provider = server.provider if server else ""
@@ -98,9 +127,12 @@ class Invocation:
                     self.start[_REQUEST_MODEL] = work.model
         kind = SpanKind.INTERNAL if endpoint.internal else SpanKind.CLIENT
         self.started = time.perf_counter()
-        self.span: Span = scope.tracer.start_span(name, parent, kind, self.start, links)
+        self.adopted = adopted is not None
+        self.span: Span = adopted or scope.tracer.start_span(name, parent, kind, self.start, links)
         self.values: dict[str, Any] = self.start.copy()
         self.recording = self.span.is_recording()
+        self.metered = scope.metrics.live
+        self.kept = Kept(scope.content) if self.recording and scope.keeps else None
         self.streaming = endpoint.streamed if endpoint.streamed is not None else params.get("stream") is True
 
     @property
@@ -110,8 +142,8 @@ class Invocation:
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody looks at the call: it is recorded, or a policy must see it."""
-        return self.recording or self.scope.policy
+        """Whether anybody looks at the call: it is recorded or counted, or a policy must see it."""
+        return self.recording or self.metered or self.scope.policy
 
     @property
     def ended(self) -> bool:
@@ -123,6 +155,8 @@ class Invocation:
     def enter(self) -> Place:
         """Makes the span the current one, and the call the active one."""
         context = set_span_in_context(self.span)
+        if others.in_client():
+            context = otel_context.set_value(_SUPPRESS, True, context)
         return Place(context, otel_context.attach(context), active.set(None if self.endpoint.internal else self))
 
     def leave(self, place: Place, error: BaseException | None = None) -> None:
@@ -142,61 +176,22 @@ class Invocation:
     def read_request(self, params: Params) -> None:
         """Reads the request, now: a conversation may go on in the caller's own lists while the answer comes."""
         try:
-            self._read_parameters(params)
+            self._params = params = self.endpoint.params(params)
+            if self.recording or self.metered:
+                asked.read_parameters(self, params)
         except Exception:
             fault("reading a request")
-        if self.scope.capture_content and self.recording:
+        if self.kept is not None:
             try:
-                self._read_content()
+                asked.read_content(self, params)
             except Exception:
                 fault("reading the content of a request")
-
-    def _read_parameters(self, params: Params) -> None:
-        """Parameters by the endpoint's table, what the application said, constants."""
-        endpoint, values = self.endpoint, self.values
-        self._params = params = endpoint.params(params)
-        if not self.recording:
-            return
-        values.update(current())
-        for attribute, constant in endpoint.constants.items():
-            values[attribute.name] = constant
-        if self.streaming:
-            values[a.STREAM.name] = True
-        for name, value in params.items():
+        if self.scope.start_events and self.recording:
             try:
-                self._read_parameter(name, value)
+                if self.scope.events.live:
+                    self.scope.events.started(self.span, self.values)
             except Exception:
-                fault(f"the value of {name}")
-        for attribute, value in endpoint.details_of_request(params).items():
-            values[attribute.name] = value
-
-    def _read_content(self) -> None:
-        values = self.values
-        instructions, messages = self.sent
-        if instructions:
-            values[a.SYSTEM_INSTRUCTIONS.name] = parts_json([part for item in instructions for part in item["parts"]])
-        if messages:
-            values[a.INPUT_MESSAGES.name] = messages_json(messages)
-        definitions = self.endpoint.tool_definitions(self._params)
-        if definitions:
-            values[a.TOOL_DEFINITIONS.name] = to_json(definitions)
-        for name, attribute in self.endpoint.content.items():
-            if (value := self._params.get(name)) is not None:
-                values[attribute.name] = to_json(value)
-
-    def _read_parameter(self, name: str, value: Any) -> None:
-        """A parameter, as the type the dictionary gives it. An iterator is the SDK's to run through, and not read."""
-        attribute = self.endpoint.parameters.get(name)
-        if attribute is None:
-            if name in self.endpoint.unrecorded or name in self.endpoint.content:
-                return
-            if isinstance(value, int | float) or self.scope.capture_content:
-                plain = isinstance(value, str | int | float)
-                self.values[a.REQUEST_PARAM.name + name] = value if plain else to_json(value)
-        elif attribute.kind != "string[]":
-            self.values[attribute.name] = _COERCE[attribute.kind](value)
-        elif isinstance(value, str | list | tuple):
-            self.values[attribute.name] = [value] if isinstance(value, str) else [str(item) for item in value]
+                fault("the event of a call that begins")
 
     @property
     def sent(self) -> Sent:
@@ -233,7 +228,7 @@ class Invocation:
     def before(self) -> Answer | None:
         """Shows the call to the interceptors; raises what a policy raises."""
         for interceptor in self.scope.interceptors:
-            if not (self.recording or interceptor.policy):
+            if not (self.recording or self.metered or interceptor.policy):
                 continue
             self._entered.append(interceptor)
             try:
@@ -257,7 +252,7 @@ class Invocation:
         self.error, self.outcome = error, outcome
         refusal: OtelLLMError | None = None
         try:
-            if self.response is not None and self.recording:
+            if self.response is not None and (self.recording or self.metered):
                 self._read_response(self.response)
         except Exception:
             fault("reading a response")
@@ -270,15 +265,25 @@ class Invocation:
                 fault(f"{type(interceptor).__name__}.after")
         if error is None and not self.streaming:
             self.error = refusal
-        if self.recording:
+        if self.kept is not None:
             try:
-                self._record()
+                asked.answered(self)
             except Exception:
-                fault("recording a call")
+                fault("reading the content of a response")
         try:
-            self.span.end()
+            record.put(self)
         except Exception:
-            fault("ending a span")
+            fault("recording a call")
+        if not self.adopted:
+            try:
+                self.span.end()
+            except Exception:
+                fault("ending a span")
+        if self.metered:
+            try:
+                self.scope.metrics.record(self.values, time.perf_counter() - self.started, self.gaps or ())
+            except Exception:
+                fault("the metrics of a call")
         handles.ended(self.span.get_span_context())
         if refusal is not None and self.error is refusal:
             raise refusal
@@ -300,53 +305,10 @@ class Invocation:
                 read = {name: value for name, value in read.items() if name not in a.USAGE}
         self.values.update(read)
 
-    def _record(self) -> None:
-        """Puts what is known on the span."""
-        values = self.values
-        if self.outcome is not None:
-            values[a.STREAM_OUTCOME.name] = self.outcome
-        if self.retries:
-            values[a.RETRY_COUNT.name] = self.retries
-        if self.scope.capture_content:
-            try:
-                if self.output_messages:
-                    values[a.OUTPUT_MESSAGES.name] = messages_json(self.output_messages)
-                if self.endpoint.result is not None and self.response is not None:
-                    values[self.endpoint.result.name] = to_json(self.response)
-            except Exception:
-                fault("reading the content of a response")
-        if self.error is not None:
-            values[a.ERROR_TYPE.name] = error_type(self.error)
-            self.span.set_status(Status(StatusCode.ERROR, self._description(self.error)))
-        elif a.ERROR_TYPE.name in values:  # the provider answered that it failed
-            self.span.set_status(Status(StatusCode.ERROR, values[a.ERROR_TYPE.name]))
-        for value in values.values():
-            if type(value) is str and not value.isascii():
-                _mend(values)
-                break
-        if self.start.items() <= values.items():  # what the span has from its start need not be sent again
-            values = dict(islice(values.items(), len(self.start), None))
-        self.span.set_attributes(values)
-
-    def _description(self, error: BaseException) -> str:
-        """What an error says: its class, and its text where that is content to be kept, or the SDK's or our own.
-
-        The text of any other may quote what was sent or what came back, as pydantic's does.
-        """
-        kind = type(error)
-        package = kind.__module__.partition(".")[0]
-        if not self.scope.capture_content and package not in ("otel_llm", self.endpoint.module.partition(".")[0]):
-            return kind.__name__
-        try:
-            return mended(f"{kind.__name__}: {error}")
-        except Exception:
-            fault("the text of an error")
-            return kind.__name__
-
     def identify(self, request_id: Callable[[Any], str | None], thing: Any) -> None:
         """Takes the provider's id of the HTTP request from a stream or an error."""
         try:
-            if self.recording and (found := request_id(thing)) is not None:
+            if self.wanted and (found := request_id(thing)) is not None:
                 self.values[a.PROVIDER_REQUEST_ID.name] = found
         except Exception:
             fault("reading a request id")
@@ -354,10 +316,3 @@ class Invocation:
     def gave(self, response: Any) -> None:
         """Remembers that ``response`` came of this call, for as long as it lives."""
         handles.gave(response, self.span.get_span_context())
-
-
-def _mend(values: dict[str, Any]) -> None:
-    """Mends every text of a call."""
-    for name, value in values.items():
-        if type(value) is str:
-            values[name] = mended(value)

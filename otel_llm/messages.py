@@ -146,6 +146,12 @@ def _part(part: Part) -> str:
     return _text(part["content"]) if kind == "text" else to_json(_digested(part) if kind == "blob" else part)
 
 
+def plain_part(part: Part) -> Part:
+    """A part as plain JSON values."""
+    plain: Part = json.loads(_part(part))
+    return plain
+
+
 def _text(content: Any) -> str:
     return '{"type":"text","content":' + _string(str(content)) + "}"
 

@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Awaitable, Iterator
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,34 +25,58 @@ from otel_llm.config import fault
 from otel_llm.invocation import Invocation
 from otel_llm.provider import Fold
 
-_FIRST = a.TIME_TO_FIRST_CHUNK.name
+_FIRST, _CHUNKS = a.TIME_TO_FIRST_CHUNK.name, a.STREAM_CHUNKS.name
+_PER_CHUNK = a.TIME_PER_OUTPUT_CHUNK.name
 
 
 class Recording:
-    """What is known of a stream so far."""
+    """What is known of a stream so far: its chunks folded, counted, and, where that is asked for, their times."""
 
-    __slots__ = ("call", "fold", "waiting")
+    __slots__ = ("call", "chunks", "first", "fold", "last", "times", "waiting")
 
     def __init__(self, call: Invocation, fold: Fold) -> None:
         self.call = call
         self.fold = fold
         self.waiting = True
+        self.chunks = 0
+        self.first = self.last = 0.0
+        self.times: list[float] | None = [] if call.metered else None
+
+    def add(self, chunk: Any) -> None:
+        """Takes a chunk in."""
+        self.chunks += 1
+        if self.times is not None:
+            self.times.append(time.perf_counter())
+        try:
+            self.fold.add(chunk)
+        except Exception:
+            fault("folding a chunk")
 
     def began(self) -> None:
         """The first chunk has come."""
-        self.call.values[_FIRST] = time.perf_counter() - self.call.started
+        self.first = time.perf_counter()
 
     def end(self, outcome: str, error: BaseException | None = None) -> None:
         """Ends the call with what has come so far."""
-        if self.call.ended:
+        call = self.call
+        if call.ended:
             return
         try:
-            if _FIRST in self.call.values:
-                self.call.response = self.fold.response()
+            if self.chunks:
+                self._measure(call)
+                call.response = self.fold.response()
         except Exception:
             fault("folding a stream")
-        self.call.end(error, outcome)
+        call.end(error, outcome)
         _open.discard(self)
+
+    def _measure(self, call: Invocation) -> None:
+        call.values[_FIRST] = self.first - call.started
+        call.values[_CHUNKS] = self.chunks
+        if self.chunks > 1:
+            call.values[_PER_CHUNK] = (time.perf_counter() - self.first) / (self.chunks - 1)
+        if self.times:
+            call.gaps = [later - earlier for earlier, later in pairwise(self.times)]
 
     def stopped(self, error: BaseException) -> None:
         """Ends the call by the exception that came out of the SDK's stream in place of a chunk."""
@@ -119,10 +144,7 @@ class SyncStream(_Stream):
         except BaseException as error:
             recording.stopped(error)
             raise
-        try:
-            recording.fold.add(chunk)
-        except Exception:
-            fault("folding a chunk")
+        recording.add(chunk)
         return chunk
 
     def __enter__(self) -> Self:
@@ -169,10 +191,7 @@ class AsyncStream(_Stream):
         except BaseException as error:
             recording.stopped(error)
             raise
-        try:
-            recording.fold.add(chunk)
-        except Exception:
-            fault("folding a chunk")
+        recording.add(chunk)
         return chunk
 
     async def __aenter__(self) -> Self:

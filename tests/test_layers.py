@@ -13,12 +13,12 @@ ROOT = Path(__file__).parent.parent
 #: The library's floors, lowest first. A module imports from its own floor or below.
 FLOORS = (
     {"attribute", "attributes", "errors", "config"},
-    {"context", "handles", "messages", "ongoing", "provider"},
-    {"providers", "interceptor", "invocation", "prompts", "pricing"},
-    {"stream", "guardrails"},
+    {"context", "handles", "messages", "ongoing", "others", "provider", "content", "completion", "events", "metrics"},
+    {"providers", "interceptor", "invocation", "asked", "record", "prompts", "pricing"},
+    {"stream", "guardrails", "headers"},
     {"handed", "session"},
     {"flow"},
-    {"export", "delivery", "instrument", "local", "testing"},
+    {"export", "delivery", "patches", "instrument", "local", "testing"},
     {"__init__"},
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -163,13 +163,10 @@ class Use:
 class PromptLink:
     """The interceptor that puts the name and version of the prompt on each call that came from one.
 
-    ``capture_content`` also puts the variables on the span, each as text.
+    Where content is kept, so are the variables, each as text.
     """
 
     policy = False
-
-    def __init__(self, capture_content: bool = False) -> None:
-        self._capture = capture_content
 
     def before(self, call: Invocation) -> None:
         """Links the call, explicitly or by the texts that it carries."""
@@ -190,9 +187,9 @@ class PromptLink:
         values[_TEMPLATE_HASH] = prompt.template_hash
         if rendered is not None:
             values[_VARIABLES_HASH] = rendered.variables_hash
-            if self._capture:
+            if call.kept is not None:
                 for name, value in json.loads(rendered.variables).items():
-                    values[_VARIABLE + name] = value if isinstance(value, str) else _canonical(value)
+                    call.kept.value(_VARIABLE + name, value if isinstance(value, str) else _canonical(value))
 
     def after(self, call: Invocation) -> None:
         """Nothing is left to do."""

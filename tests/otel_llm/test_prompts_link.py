@@ -10,11 +10,12 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from otel_llm import attributes as a
+from otel_llm.content import Content, Kept
 from otel_llm.prompts import Prompt, PromptLink, use_prompt
 from otel_llm.prompts import link as module
 from otel_llm.prompts.link import TABLE_ENTRIES, TABLE_SIZE, Table
@@ -26,20 +27,21 @@ SYSTEM = Prompt("system", "You are a patient teacher of {{ subject }}. Answer br
 class Call:
     """What PromptLink sees of an invocation."""
 
-    def __init__(self, *texts: str) -> None:
+    def __init__(self, *texts: str, keeps: bool = False) -> None:
         self.values: dict[str, Any] = {}
         self.texts = texts
+        self.kept = Kept(Content()) if keeps else None
 
     def input_texts(self) -> tuple[str, ...]:
         return self.texts
 
 
 def stamped(*texts: str, capture_content: bool = False) -> dict[str, Any]:
-    call: Any = Call(*texts)
-    link = PromptLink(capture_content=capture_content)
-    link.before(call)
-    link.after(call)
-    return call.values
+    call = Call(*texts, keeps=capture_content)
+    link = PromptLink()
+    link.before(cast(Any, call))
+    link.after(cast(Any, call))
+    return {**call.values, **(call.kept.values if call.kept else {})}
 
 
 def linked(*texts: str) -> str | None:

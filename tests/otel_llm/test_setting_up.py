@@ -13,7 +13,7 @@ import pytest
 
 from otel_llm import config
 from otel_llm.errors import ConfigError
-from otel_llm.export import _exporter
+from otel_llm.export import _exporter, _kind
 from otel_llm.testing import ScriptedProvider
 
 CALL = """
@@ -139,17 +139,27 @@ def test_an_unknown_exporter_is_named(
     """A setting that cannot be used: which, and what would be right."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigError) as caught:
-        _exporter(config.read(config.EXPORTER, os.environ), None)
+        _exporter(_kind(config.EXPORTER), "trace", "Span", None)
     assert str(caught.value) == sentence
 
 
 @pytest.mark.parametrize(
-    ("value", "captures"), [("", False), ("NO_CONTENT", False), ("span_only", True), ("true", False)]
+    ("value", "captures"),
+    [
+        ("", (False, False)),
+        ("NO_CONTENT", (False, False)),
+        ("span_only", (True, False)),
+        ("EVENT_ONLY", (False, True)),
+        ("SPAN_AND_EVENT", (True, True)),
+        ("true", (False, False)),
+    ],
 )
-def test_content_is_captured_only_when_asked(value: str, captures: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_content_is_captured_only_when_asked(
+    value: str, captures: tuple[bool, bool], caplog: pytest.LogCaptureFixture
+) -> None:
     """The conventions' variable; anything that is not one of its values means no, and is said."""
-    assert config.captures_content({config.CAPTURE.variable: value}) is captures
-    assert (value == "true") == ("use NO_CONTENT or SPAN_ONLY" in caplog.text)
+    assert config.capture({config.CAPTURE.variable: value}) == captures
+    assert (value == "true") == ("use NO_CONTENT, SPAN_ONLY, EVENT_ONLY" in caplog.text)
 
 
 def test_spans_reach_the_console(tmp_path: Path) -> None:
