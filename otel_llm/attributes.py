@@ -46,6 +46,9 @@ SERVER_ADDRESS = Attribute(
     "server.address", "string", "Host that the request went to.", "server_address", LC, "stable", label=True)
 SERVER_PORT = Attribute(
     "server.port", "int", "Port that the request went to.", "server_port", "UInt16", "stable", label=True)
+UPSTREAM_PROVIDER = _own(
+    "upstream.provider", "string", "Who answered behind a router such as OpenRouter, in the router's word.",
+    "upstream_provider", LC)
 API_TYPE = Attribute(
     "openai.api.type", "string", "OpenAI API that was used: chat_completions or responses.", "openai_api_type", LC)
 REQUEST_SERVICE_TIER = Attribute(
@@ -82,6 +85,9 @@ REQUEST_PARAM = _own(
     "request.", "map", "Any other request parameter, by its name in the SDK.", "request_params",
     "Map(LowCardinality(String), String)", content=True)
 STREAM = Attribute("gen_ai.request.stream", "bool", "Set when the answer was streamed.", "is_stream", "Bool")
+STREAM_CURSOR = Attribute(
+    "gen_ai.request.stream_cursor", "string", "The event after which a stream was taken up again.", "stream_cursor",
+    "String")
 STREAM_OUTCOME = _own(
     "stream.outcome", "string", "How a stream ended: completed, closed_early, abandoned, cancelled or error.",
     "stream_outcome", LC)
@@ -142,6 +148,17 @@ AUDIO_CACHE_READ_TOKENS = Attribute(
     "audio_cache_read_tokens", COUNT)
 REPORTED_TOTAL_TOKENS = _own(
     "usage.reported_total_tokens", "int", "The total as the provider said it.", "reported_total_tokens", COUNT)
+IMAGES = _own("usage.images", "int", "Images that were made.", "images", COUNT)
+CHARACTERS = _own("usage.characters", "int", "Characters that were spoken.", "characters", COUNT)
+AUDIO_SECONDS = _own(
+    "usage.audio_seconds", "double", "Seconds of audio that were heard, where they are what is billed.",
+    "audio_seconds", RATIO)
+VIDEO_SECONDS = _own("usage.video_seconds", "int", "Seconds of video that were made.", "video_seconds", COUNT)
+WEB_SEARCHES = _own("usage.web_searches", "int", "Searches of the web that the provider made.", "web_searches", COUNT)
+COUNTED_TOKENS = _own(
+    "counted_tokens", "int", "Tokens of a request that was only counted, and not answered.", "counted_tokens", COUNT)
+BATCH_REQUESTS = _own("batch.requests", "int", "Requests in a batch.", "batch_requests", COUNT)
+BATCH_FAILED = _own("batch.failed_requests", "int", "Requests of a batch that failed.", "batch_failed_requests", COUNT)
 
 # Money -----------------------------------------------------------------------------------------------------------
 COST_TOTAL = _own(
@@ -193,6 +210,11 @@ GUARDRAIL_RESULTS = _own(
     "guardrail.results", "string",
     "One JSON object for each violated rule: rule, type, severity, stage, action, reason, count.",
     "guardrail_results", "String")
+MODERATION_FLAGGED = _own(
+    "moderation.flagged", "bool", "Whether the provider's moderation flagged what it was shown.",
+    "moderation_flagged", "Nullable(Bool)")
+MODERATION_CATEGORIES = _own(
+    "moderation.categories", "string[]", "Categories that it flagged.", "moderation_categories", LC_ARRAY)
 
 # Who and what for ------------------------------------------------------------------------------------------------
 USER_ID = Attribute("user.id", "string", "The application's user.", "user_id", "String", aliases=("gen_ai.user.id",))
@@ -200,6 +222,9 @@ SESSION_ID = Attribute(
     "session.id", "string", "The user's session.", "session_id", "String", aliases=("gen_ai.session.id",))
 CONVERSATION_ID = Attribute(
     "gen_ai.conversation.id", "string", "The conversation, as the application names it.", "conversation_id", "String")
+CONVERSATION_COMPACTED = Attribute(
+    "gen_ai.conversation.compacted", "bool", "Set when the provider compacted the conversation.",
+    "conversation_compacted", "Bool")
 TASK_ID = _own("task.id", "string", "The background job or task.", "task_id", "String")
 TENANT_ID = _own("tenant.id", "string", "The customer or company on whose behalf.", "tenant_id", LC)
 REQUEST_ID = _own("request.id", "string", "The application's id of the incoming request.", "request_id", "String")
@@ -209,6 +234,7 @@ CALL_ID = _own("call.id", "string", "Handle of the call, for outcomes and correc
 PARENT_CALL_ID = _own(
     "parent_call.id", "string", "Handle of the call that led to this one.", "parent_call_id", "String")
 AGENT_NAME = Attribute("gen_ai.agent.name", "string", "The agent that made the call.", "agent_name", LC)
+AGENT_ID = Attribute("gen_ai.agent.id", "string", "The provider's id of the agent that was asked.", "agent_id", LC)
 WORKFLOW_NAME = Attribute("gen_ai.workflow.name", "string", "The workflow that it is part of.", "workflow_name", LC)
 TOOL_NAME = Attribute("gen_ai.tool.name", "string", "The tool that was run.", "tool_name", LC)
 TOOL_CALL_ID = Attribute("gen_ai.tool.call.id", "string", "The model's id of the tool call.", "tool_call_id", "String")

@@ -141,6 +141,7 @@ def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
         response = yield
     except BaseException as error:
         call.leave(place, error)
+        call.identify(patch.provider.request_id, error)
         call.end(error)
         return None
     call.leave(place)
