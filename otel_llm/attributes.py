@@ -59,6 +59,18 @@ SYSTEM_FINGERPRINT = Attribute(
     "openai.response.system_fingerprint", "string", "The provider's fingerprint of the serving configuration.",
     "system_fingerprint", LC)
 
+SERVICE_TIER_REQUESTED = _own(
+    "service_tier.requested", "string", "Service tier that another provider than OpenAI was asked for: flex, priority.",
+    "service_tier_requested", LC)
+SERVICE_TIER_GIVEN = _own(
+    "service_tier.given", "string", "Service tier or kind of traffic that served the call, in the provider's word.",
+    "service_tier_given", LC)
+BLOCK_REASON = _own(
+    "block_reason", "string", "Why the provider refused the prompt or cut off the answer, in its own word.",
+    "block_reason", LC)
+CACHED_CONTENT = _own(
+    "cached_content.name", "string", "The provider's cache entry that was read, or made.", "cached_content", "String")
+
 # How it was asked ------------------------------------------------------------------------------------------------
 TEMPERATURE = Attribute("gen_ai.request.temperature", "double", "Sampling temperature.", "temperature", RATIO)
 TOP_P = Attribute("gen_ai.request.top_p", "double", "Nucleus sampling mass.", "top_p", RATIO)
@@ -149,7 +161,10 @@ AUDIO_CACHE_READ_TOKENS = Attribute(
 REPORTED_TOTAL_TOKENS = _own(
     "usage.reported_total_tokens", "int", "The total as the provider said it.", "reported_total_tokens", COUNT)
 IMAGES = _own("usage.images", "int", "Images that were made.", "images", COUNT)
-CHARACTERS = _own("usage.characters", "int", "Characters that were spoken.", "characters", COUNT)
+VIDEOS = _own("usage.videos", "int", "Videos that were made.", "videos", COUNT)
+CHARACTERS = _own(
+    "usage.characters", "int", "Characters that were spoken, or embedded where they are what is billed.", "characters",
+    COUNT)
 AUDIO_SECONDS = _own(
     "usage.audio_seconds", "double", "Seconds of audio that were heard, where they are what is billed.",
     "audio_seconds", RATIO)
@@ -174,7 +189,9 @@ COST_CURRENCY = _own("cost.currency", "string", "ISO 4217 code of the cost.", "c
 COST_SOURCE = _own("cost.source", "string", "Who worked the cost out: provider or local.", "cost_source", LC)
 PRICE_VERSION = _own("cost.price_version", "string", "The price table that was used.", "price_version", LC)
 COST_STATUS = _own(
-    "cost.status", "string", "Whether the call could be priced: priced, partial or unpriced.", "cost_status", LC)
+    "cost.status", "string",
+    "Whether the call could be priced: priced, partial, unpriced, or free, where nothing is charged for such a call.",
+    "cost_status", LC)
 
 # Prompt and experiment -------------------------------------------------------------------------------------------
 PROMPT_NAME = Attribute(
@@ -238,6 +255,7 @@ AGENT_ID = Attribute("gen_ai.agent.id", "string", "The provider's id of the agen
 WORKFLOW_NAME = Attribute("gen_ai.workflow.name", "string", "The workflow that it is part of.", "workflow_name", LC)
 TOOL_NAME = Attribute("gen_ai.tool.name", "string", "The tool that was run.", "tool_name", LC)
 TOOL_CALL_ID = Attribute("gen_ai.tool.call.id", "string", "The model's id of the tool call.", "tool_call_id", "String")
+TOOL_DESCRIPTION = Attribute("gen_ai.tool.description", "string", "What the model is told the tool does.")
 TOOL_TYPE = Attribute("gen_ai.tool.type", "string", "Kind: function, extension or datastore.", "tool_type", LC)
 DATA_SOURCE_ID = Attribute(
     "gen_ai.data_source.id", "string", "The data source that was searched.", "data_source_id", LC)

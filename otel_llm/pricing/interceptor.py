@@ -32,7 +32,16 @@ _COUNTS = tuple(
 _NONE = (0,) * len(_COUNTS)
 _INPUT, _OUTPUT = a.INPUT_TOKENS.name, a.OUTPUT_TOKENS.name
 _RESPONSE_MODEL, _REQUEST_MODEL = a.RESPONSE_MODEL.name, a.REQUEST_MODEL.name
-_RESPONSE_TIER, _REQUEST_TIER = a.RESPONSE_SERVICE_TIER.name, a.REQUEST_SERVICE_TIER.name
+#: The tier that served the call, else the one that was asked for.
+_TIERS = tuple(
+    attribute.name
+    for attribute in (
+        a.RESPONSE_SERVICE_TIER,
+        a.SERVICE_TIER_GIVEN,
+        a.REQUEST_SERVICE_TIER,
+        a.SERVICE_TIER_REQUESTED,
+    )
+)
 _TOTAL, _COST_INPUT, _COST_OUTPUT = a.COST_TOTAL.name, a.COST_INPUT.name, a.COST_OUTPUT.name
 _CACHED, _CACHE_WRITE = a.COST_CACHED.name, a.COST_CACHE_WRITE.name
 _CURRENCY, _SOURCE = a.COST_CURRENCY.name, a.COST_SOURCE.name
@@ -46,7 +55,7 @@ class Pricing:
 
     The model that answered is looked up first, then the one that was asked for. A call whose model or usage is unknown
     gets ``otel_llm.cost.status`` = unpriced and no cost: never a false zero. A reader of responses that knows the usage
-    not to be the whole of it has said partial.
+    not to be the whole of it has said partial, an endpoint for which nothing is charged free.
     """
 
     policy = False
@@ -61,10 +70,10 @@ class Pricing:
         """Set the cost attributes; microseconds, no input or output."""
         values: dict[str, Any] = call.values
         if _INPUT not in values and _OUTPUT not in values:
-            values[_STATUS] = "unpriced"
+            values.setdefault(_STATUS, "unpriced")
             return
         book = self._book or PriceBook.load()
-        tier = values.get(_RESPONSE_TIER) or values.get(_REQUEST_TIER)
+        tier = next(filter(None, map(values.get, _TIERS)), None)
         rates = None
         for model in (values.get(_RESPONSE_MODEL), values.get(_REQUEST_MODEL)):
             if model and (rates := book.rates(call.provider, model, tier)):
@@ -84,4 +93,4 @@ class Pricing:
         values[_CURRENCY] = "USD"
         values[_SOURCE] = "local"
         values[_VERSION] = rates.version
-        values[_STATUS] = "partial" if problem else values.get(_STATUS, "priced")
+        values[_STATUS] = "partial" if problem or values.get(_STATUS) == "partial" else "priced"
