@@ -173,25 +173,33 @@ class Invocation:
 
     # What was asked -----------------------------------------------------------------------------------------------
 
-    def read_request(self, params: Params) -> None:
-        """Reads the request, now: a conversation may go on in the caller's own lists while the answer comes."""
+    def read_request(self, params: Params, *, content: bool = True) -> None:
+        """Reads the request, now: a conversation may go on in the caller's own lists while the answer comes.
+
+        A turn of a session is still being asked while it is answered: its ``content`` is read when it ends.
+        """
         try:
             self._params = params = self.endpoint.params(params)
             if self.recording or self.metered:
                 asked.read_parameters(self, params)
         except Exception:
             fault("reading a request")
-        if self.kept is not None:
-            try:
-                asked.read_content(self, params)
-            except Exception:
-                fault("reading the content of a request")
+        if content:
+            self.read_content()
         if self.scope.start_events and self.recording:
             try:
                 if self.scope.events.live:
                     self.scope.events.started(self.span, self.values)
             except Exception:
                 fault("the event of a call that begins")
+
+    def read_content(self) -> None:
+        """Keeps what was sent."""
+        if self.kept is not None:
+            try:
+                asked.read_content(self, self._params)
+            except Exception:
+                fault("reading the content of a request")
 
     @property
     def sent(self) -> Sent:

@@ -57,7 +57,9 @@ def blob_part(data: bytes | str | None, mime_type: str | None) -> Part:
 
 
 def _digested(part: Part) -> Part:
-    data = part["data"]
+    data = part.get("data")
+    if data is None:  # only its digest was kept, or it is a picture that the SDK encodes
+        return part
     raw = _decoded(data) if isinstance(data, str) else data
     return {key: part[key] for key in ("type", "modality", "mime_type")} | {
         "sha256": hashlib.sha256(raw).hexdigest(),

@@ -7,7 +7,7 @@ several paths to one attribute are summed. A value that is missing is left out, 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
@@ -242,6 +242,59 @@ class Hook:
     around: Callable[[Invocation, tuple[Any, ...], Mapping[str, Any]], Generator[None, Any, None]]
 
 
+class Turns(Protocol):
+    """The turns of a session in flight, each by a key of the dialogue's own choice."""
+
+    def begin(self, key: Hashable, endpoint: Endpoint, params: Params, fold: Fold) -> None:
+        """A turn begins here and now. What is added to ``params`` and to ``fold`` until it ends belongs to it."""
+
+    def add(self, key: Hashable, message: Any, *, chunk: bool = False) -> None:
+        """A message is part of a turn; a ``chunk`` carries some of the answer."""
+
+    def whole(self, key: Hashable) -> None:
+        """All of the answer has come, whatever is still said about the turn."""
+
+    def end(self, key: Hashable, outcome: str) -> None:
+        """A turn has ended: ``completed``, ``cancelled`` or ``error``."""
+
+
+class Dialogue(Protocol):
+    """What the messages of one session mean. It is told of each, in order, and tells the session's turns of them.
+
+    It keeps what was sent for the turns to come, and no turn that has ended; it may be dropped at any time.
+    """
+
+    def sent(self, turns: Turns, method: str, args: tuple[Any, ...], kwargs: Params) -> None:
+        """A method of the connection is about to send something."""
+
+    def received(self, turns: Turns, message: Any) -> None:
+        """A message has come."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A connection that stays open, on which a model is asked and answers again and again: a call is a turn of it.
+
+    ``connect`` is the method that gives it, ``Class.name`` in ``module``: by an object of the class ``manager``, when
+    that is entered, or else by a context manager of contextlib's. ``sends`` and ``receives`` are methods of the class
+    ``connection``; the first of each is expected, others need not be there. ``lost`` are names of the exceptions that
+    say that the connection is gone. ``dialogue`` is given the parameters of ``connect``, the connection and whether
+    content is kept. ``endpoint`` reads a connection that could not be made.
+    """
+
+    module: str
+    connect: str
+    manager: str | None = None
+    connection: str
+    asynchronous: bool
+    optional: bool = False
+    sends: tuple[str, ...]
+    receives: tuple[str, ...]
+    lost: frozenset[str]
+    dialogue: Callable[[Params, Any, bool], Dialogue]
+    endpoint: Endpoint
+
+
 @dataclass(frozen=True, kw_only=True)
 class Provider:
     """An SDK: its names for import and on the package index, its endpoints, and who its clients talk to.
@@ -256,5 +309,6 @@ class Provider:
     endpoints: Sequence[Endpoint]
     server: Callable[[Any], Server]
     hooks: Sequence[Hook] = ()
+    sessions: Sequence[Session] = ()
     request_id: Callable[[Any], str | None] = _no_id
     unwrapped: Callable[[Any], Any] | None = None

@@ -108,7 +108,7 @@ class _Stream(wrapt.BaseObjectProxy[Any]):
         return _Response(self.__wrapped__.response, self._self_recording)
 
     def __del__(self) -> None:
-        _dropped(self._self_recording)
+        dropped(self._self_recording)
 
 
 class SyncStream(_Stream):
@@ -253,7 +253,8 @@ _thread_of: list[int] = []
 _open: set[Recording] = set()
 
 
-def _dropped(recording: Recording) -> None:
+def dropped(recording: Recording) -> None:
+    """Has a recording ended elsewhere; safe in a finalizer."""
     if not recording.call.ended:
         _queue.put(recording)
 

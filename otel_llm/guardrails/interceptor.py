@@ -31,9 +31,9 @@ class Guardrails:
     """The interceptor that checks requests before they are sent and answers when they have come.
 
     A rule that blocks refuses a request, or an answer that is not streamed, with
-    :class:`~otel_llm.errors.GuardrailBlocked`; of a stream the answer is only observed, when it has ended. A rule that
-    fails is logged once and lets the call pass (``otel_llm.guardrail.outcome`` = error). Calls that a rule makes
-    itself, to ask a model, are not checked.
+    :class:`~otel_llm.errors.GuardrailBlocked`; of a stream the answer is only observed, when it has ended, and so are
+    the request and the answer of a session's turn. A rule that fails is logged once and lets the call pass
+    (``otel_llm.guardrail.outcome`` = error). Calls that a rule makes itself, to ask a model, are not checked.
     """
 
     def __init__(self, rules: Sequence[Guardrail]) -> None:
@@ -54,7 +54,7 @@ class Guardrails:
         """Checks what is about to be sent; raises GuardrailBlocked when it may not be."""
         if not self._before.rules or _checking.get():
             return
-        if blocked := self._check(call, "input", self._before, may_block=True):
+        if blocked := self._check(call, "input", self._before, may_block=call.outcome is None):
             raise GuardrailBlocked("input", blocked, call.handle)
 
     def after(self, call: Invocation) -> None:
