@@ -7,8 +7,9 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from opentelemetry import context as otel_context
+from opentelemetry.trace import NonRecordingSpan
 
-from otel_llm import headers, others
+from otel_llm import handles, headers, others
 from otel_llm.config import fault
 from otel_llm.handed import handed
 from otel_llm.invocation import Invocation, Scope, active
@@ -20,6 +21,9 @@ _SUPPRESS = frozenset(
     for key in (getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", None), "suppress_instrumentation")
     if key is not None
 )
+
+#: A call that has answered, or is about to, for what the SDK does about its answer; never ended here.
+_GIVEN = Endpoint(operation="")
 
 Flow = Generator[None, Any, Any]
 Method = Callable[..., Any]
@@ -89,19 +93,33 @@ class HookPatch(_Patch):
 
         @functools.wraps(original)
         def hooked(*args: Any, **kwargs: Any) -> Any:
-            call = active.get()
-            if call is None or self.scope is None:
+            call = self._call(args, kwargs)
+            if call is None:
                 return original(*args, **kwargs)
             return run(_listen(around(call, args, kwargs)), original, args, kwargs)
 
         @functools.wraps(original)
         async def hooked_async(*args: Any, **kwargs: Any) -> Any:
-            call = active.get()
-            if call is None or self.scope is None:
+            call = self._call(args, kwargs)
+            if call is None:
                 return await original(*args, **kwargs)
             return await run_async(_listen(around(call, args, kwargs)), original, args, kwargs)
 
         return hooked_async if self.asynchronous else hooked
+
+    def _call(self, args: Args, kwargs: Kwargs) -> Invocation | None:
+        """The call that the function works for: the one in flight, else that which gave what it works on."""
+        call, scope, of = active.get(), self.scope, self.hook.of
+        if scope is None or call is not None or of is None or suppressed():
+            return None if scope is None else call
+        try:
+            identity = handles.giver(of(args, kwargs))
+            if identity is None:
+                return None
+            return Invocation(scope, _GIVEN, None, {}, adopted=NonRecordingSpan(identity))
+        except Exception:
+            fault("a hook")
+            return None
 
 
 def suppressed() -> bool:

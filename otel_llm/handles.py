@@ -26,8 +26,14 @@ def last_call() -> str | None:
 
 def call_of(response: Any) -> str | None:
     """The handle of the call that gave ``response`` (the SDK's own object); ``None`` where it is not known."""
+    identity = giver(response)
+    return None if identity is None else handle(identity)
+
+
+def giver(response: Any) -> SpanContext | None:
+    """The span of the call that gave ``response``; ``None`` where it is not known."""
     entry = _given.get(id(response))
-    return handle(entry[1]) if entry and entry[0]() is response else None
+    return entry[1] if entry and entry[0]() is response else None
 
 
 def ended(identity: SpanContext) -> None:

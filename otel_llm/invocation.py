@@ -75,14 +75,16 @@ class Invocation:
     """A call. ``values`` are the span's attributes so far, by name; interceptors read and add to them.
 
     ``kept`` is its content, where that is kept; ``rounds`` are the responses of all requests that the SDK made for it,
-    where these were several; ``gaps`` are the seconds between its chunks. A span that somebody else has begun for the
-    same call is ``adopted``, and theirs to end.
+    where these were several; ``gaps`` are the seconds between its chunks. ``busy`` says that the SDK does more between
+    chunks than wait for them: it runs tools. A span that somebody else has begun for the same call is ``adopted``, and
+    theirs to end.
     """
 
     error: BaseException | None = None
     outcome: str | None = None
     response: Any = None
     retries: int = 0
+    busy: bool = False
     _params: Params = MappingProxyType({})
     _sent: Sent | None = None
     _texts: list[str] | None = None
@@ -260,7 +262,7 @@ class Invocation:
         self.error, self.outcome = error, outcome
         refusal: OtelLLMError | None = None
         try:
-            if self.response is not None and (self.recording or self.metered):
+            if (self.response is not None or self.rounds) and (self.recording or self.metered):
                 self._read_response(self.response)
         except Exception:
             fault("reading a response")
@@ -299,12 +301,14 @@ class Invocation:
     def _read_response(self, response: Any) -> None:
         """What the response says; of several rounds that the SDK made, what they used together."""
         endpoint = self.endpoint
-        read = endpoint.read(response)
-        for earlier in self.rounds[:-1]:
-            for name, count in endpoint.read(earlier).items():
-                if name in a.USAGE:
-                    read[name] = read.get(name, 0) + count
-        if (id := endpoint.unfinished(response)) is not None:
+        read = {} if response is None else endpoint.read(response)
+        for earlier in self.rounds:
+            if earlier is not response:
+                read.pop(a.COST_STATUS.name, None)  # a reader that sees the last round only says that it is not all
+                for name, count in endpoint.read(earlier).items():
+                    if name in a.USAGE:
+                        read[name] = read.get(name, 0) + count
+        if response is not None and (id := endpoint.unfinished(response)) is not None:
             ongoing.begin(id, self.span.get_span_context(), self.start.get(_REQUEST_MODEL))
         elif self._follows is not None:
             if (work := ongoing.finish(self._follows)) is not None:

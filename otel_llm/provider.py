@@ -27,9 +27,12 @@ _HUMP = re.compile(r"(?<!^)[A-Z]")
 
 
 class Fold(Protocol):
-    """Adds chunks up to the response that they make, so that a stream is read by the same paths as an answer."""
+    """Adds chunks up to the response that they make, so that a stream is read by the same paths as an answer.
 
-    def add(self, chunk: Any, /) -> None: ...
+    ``add`` returns True for a chunk that the SDK may act upon by itself: one that asks for a tool.
+    """
+
+    def add(self, chunk: Any, /) -> bool | None: ...
     def response(self) -> Any: ...
 
 
@@ -233,13 +236,15 @@ class Hook:
 
     ``function`` and ``async_function`` are ``name`` or ``Class.name`` in ``module``; they are not public, so none of
     them needs to be there. ``around`` is given the call, and the arguments of the function (with ``self``); it yields
-    once, is sent what the function returned or thrown what it raised, and returns nothing.
+    once, is sent what the function returned or thrown what it raised, and returns nothing. A function that works on a
+    response (or a chunk) where no call is in flight names it by ``of``: it is heard as part of the call that gave it.
     """
 
     module: str
     function: str
     async_function: str | None
     around: Callable[[Invocation, tuple[Any, ...], Mapping[str, Any]], Generator[None, Any, None]]
+    of: Callable[[tuple[Any, ...], Mapping[str, Any]], Any] | None = None
 
 
 class Turns(Protocol):

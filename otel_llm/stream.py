@@ -43,18 +43,21 @@ class Recording:
         self.times: list[float] | None = [] if call.metered else None
 
     def add(self, chunk: Any) -> None:
-        """Takes a chunk in."""
+        """Takes a chunk in; one that the SDK may act upon is known to be of this call."""
         self.chunks += 1
         if self.times is not None:
             self.times.append(time.perf_counter())
         try:
-            self.fold.add(chunk)
+            if self.fold.add(chunk):
+                self.call.gave(chunk)
         except Exception:
             fault("folding a chunk")
 
     def began(self) -> None:
-        """The first chunk has come."""
-        self.first = time.perf_counter()
+        """A chunk has come for which the call was entered: the first one, or any while the SDK is busy."""
+        if not self.first:
+            self.first = time.perf_counter()
+        self.waiting = self.call.busy
 
     def end(self, outcome: str, error: BaseException | None = None) -> None:
         """Ends the call with what has come so far."""
@@ -128,7 +131,7 @@ class SyncStream(_Stream):
 
     def __next__(self) -> Any:
         recording: Recording = self._self_recording
-        if recording.waiting:  # for the first chunk a lazy SDK sends its request
+        if recording.waiting:  # for the first chunk a lazy SDK sends its request; later it may run tools
             recording.waiting = False
             place = recording.call.enter()
             try:
