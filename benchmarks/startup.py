@@ -1,0 +1,157 @@
+"""What turning on otel_llm and its peers takes at the start of a process: milliseconds and megabytes.
+
+    uv run python benchmarks/startup.py [--quick] [--json] [--environments FOLDER]
+
+Every figure is the median of fresh processes, each in the peer's own environment (those of benchmarks/peers.py). The
+clients have been made and every call used, and the OpenTelemetry SDK has ended a span, before the clock starts: what is
+counted is importing the instrumentation, turning it on for both SDKs, and whatever it makes them import. Memory is what
+is resident. "imports" are of a run of its own with ``-X importtime``: all that happened, and the peer's own modules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from support.answers import record
+from support.environments import US, Environment, default_folder, environments, settings
+from support.start import MARK
+
+#: Most that we add over the SDKs.
+MOST_MS, MOST_MB = 30.0, 3.0
+#: How many of our modules are named, those that take longest.
+NAMED = 6
+_IMPORT = re.compile(r"^import time:\s*(\d+) \|\s*\d+ \|\s*(\S+)$", re.MULTILINE)
+
+
+@dataclass
+class Start:
+    """What a peer's start takes; ``slowest`` are modules with their own milliseconds."""
+
+    peer: str
+    walls: list[float] = field(default_factory=list)
+    residents: list[float] = field(default_factory=list)
+    imports_ms: float | None = None
+    own_ms: float | None = None
+    slowest: list[tuple[str, float]] = field(default_factory=list)
+    trouble: str = ""
+
+    @property
+    def wall_ms(self) -> float:
+        """Median milliseconds."""
+        return statistics.median(self.walls)
+
+    @property
+    def resident_mb(self) -> float:
+        """Median megabytes."""
+        return statistics.median(self.residents)
+
+
+class Starter:
+    """Starts fresh processes of one environment."""
+
+    def __init__(self, environment: Environment, answers: Mapping[str, Any], folder: Path) -> None:
+        self.environment = environment
+        self.start = Start(environment.peer.name)
+        self._answers = json.dumps(answers)
+        self._folder = folder / environment.peer.key
+        self._folder.mkdir()
+        if environment.python is None:
+            self.start.trouble = environment.notes[-1]
+
+    def run(self, *options: str) -> str:
+        """One process: notes its figures, gives what it said; a process that fails is the last."""
+        if self.start.trouble:
+            return ""
+        peer = self.environment.peer
+        done = subprocess.run(
+            [str(self.environment.python), *options, "-m", "support.start", peer.key],
+            input=self._answers,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self._folder,
+            env=settings(peer, self._folder),
+        )
+        if done.returncode:
+            self.start.trouble = done.stderr.strip().splitlines()[-1]
+            return ""
+        if not options:
+            figures = json.loads(done.stdout.splitlines()[-1])
+            self.start.walls.append(figures["wall"])
+            self.start.residents.append(figures["resident"])
+        return done.stderr
+
+    def imports(self) -> None:
+        """One more process, for what it imports."""
+        said = self.run("-X", "importtime")
+        if said:
+            found = [(name, int(own) / 1000) for own, name in _IMPORT.findall(said.partition(MARK)[2])]
+            own = [one for one in found if one[0].startswith(self.environment.peer.modules)]
+            self.start.imports_ms = sum(took for _, took in found)
+            self.start.own_ms = sum(took for _, took in own)
+            self.start.slowest = sorted(found, key=lambda one: -one[1])[:NAMED]
+
+
+def _verdict(value: float, most: float) -> str:
+    return "met" if value <= most else "MISSED"
+
+
+def print_table(starts: list[Start]) -> None:
+    """For people."""
+    print(f"{'':16}{'wall ms':>9}{'least':>8}{'MB':>7}{'imports ms':>12}{'own ms':>8}")
+    for start in starts:
+        if start.trouble:
+            print(f"{start.peer:16} {start.trouble}")
+            continue
+        imports = "" if start.imports_ms is None else f"{start.imports_ms:12.1f}{start.own_ms:8.1f}"
+        print(f"{start.peer:16}{start.wall_ms:9.1f}{min(start.walls):8.1f}{start.resident_mb:7.1f}{imports}")
+    ours = starts[0]
+    if not ours.trouble:
+        print(
+            f"\n{ours.peer}: {ours.wall_ms:.1f} ms, aim {MOST_MS:.0f}: {_verdict(ours.wall_ms, MOST_MS)}; "
+            f"{ours.resident_mb:.1f} MB, aim {MOST_MB:.0f}: {_verdict(ours.resident_mb, MOST_MB)}"
+        )
+        print("slowest modules: " + ", ".join(f"{name} {took:.1f} ms" for name, took in ours.slowest))
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few processes, under 50 s")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--environments", type=Path, default=default_folder(), help="where they are (%(default)s)")
+    options = parser.parse_args()
+    found = environments(options.environments)
+    load = round(os.getloadavg()[0], 1)
+    answers = record(2)
+    with tempfile.TemporaryDirectory() as folder:
+        starters = [Starter(environment, answers, Path(folder)) for environment in found]
+        for number in range(3 if options.quick else 11):
+            for starter in starters:
+                starter.run()
+                if number == 0 and not (options.quick and starter.environment.peer is not US):
+                    starter.imports()
+    starts = [starter.start for starter in starters]
+    if options.json:
+        rows = [{**asdict(start), **({} if start.trouble else {"wall_ms": start.wall_ms, "mb": start.resident_mb})}
+                for start in starts]  # fmt: skip
+        print(
+            json.dumps({"benchmark": "startup", "load": load, "aims": {"ms": MOST_MS, "mb": MOST_MB}, "starts": rows})
+        )
+        return
+    print(f"load {load}")
+    print_table(starts)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the benchmarks share: the peers and their environments, calls answered in this process, figures."""
