@@ -7,21 +7,28 @@ from typing import Any
 from otel_llm.config import fault
 from otel_llm.invocation import Invocation
 from otel_llm.provider import Provider
+from otel_llm.raw import Form, Later, form, unread
 from otel_llm.stream import AsyncStream, Recording, SyncStream, watch
 
 
 def handed(call: Invocation, provider: Provider, response: Any) -> Any:
-    """The response as the caller gets it; ends the call unless it is a stream, which does so when it ends."""
-    if call.streaming:
-        if (stream := recorded(call, provider, response)) is not None:
+    """The response as the caller gets it; ends the call unless it ends with the response."""
+    how = form(type(response))
+    if how is Form.PLAIN:
+        if not call.streaming:
+            call.response = response
+        elif (stream := recorded(call, provider, response)) is not None:
             return stream
-    elif provider.unwrapped is not None:
+    elif how is Form.LATER:
+        return Later(response, call, provider, handed)
+    else:
+        call.identify(provider.request_id, response)
+        if how is not Form.RAW or call.streaming:
+            return unread(call, provider, response, how)
         try:
-            call.response = provider.unwrapped(response)
+            call.response = response.parse()  # received already, and parsed once for us and the caller
         except Exception:
             fault("parsing a response")  # the caller meets the same when it parses
-    else:
-        call.response = response
     call.end()
     call.gave(response)
     return response

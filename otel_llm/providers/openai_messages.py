@@ -1,11 +1,16 @@
-"""OpenAI's messages in the conventions' schema: what goes in and what comes back, in all the forms the SDK takes."""
+"""OpenAI's messages in the conventions' schema: chat, legacy completions, embeddings, and what they share.
+
+Nothing here raises for an odd message: a part that cannot be read says so, and the others are read.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from otel_llm.config import fault
 from otel_llm.messages import (
     Message,
     Part,
@@ -20,6 +25,10 @@ from otel_llm.provider import Params, Sent, get
 
 #: The conventions' finish reasons, by OpenAI's.
 _FINISH = {"tool_calls": "tool_call", "function_call": "tool_call"}
+_INSTRUCTING = ("system", "developer")
+_TEXT = frozenset({"text", "input_text", "output_text", "summary_text", "reasoning_text"})
+_FILE = frozenset({"file", "input_file"})
+_SEEN = frozenset({"input_image", "computer_screenshot"})
 
 
 def finish_reason(reason: str | None) -> str:
@@ -27,21 +36,34 @@ def finish_reason(reason: str | None) -> str:
     return _FINISH.get(reason, reason) if reason else ""
 
 
-def response_finish_reason(response: Any) -> str:
-    """Why a response of the Responses API ended, in the conventions' words; empty where it has not."""
-    status = get(response, "status")
-    if status in (None, "queued", "in_progress"):
-        return ""
-    if status == "incomplete":
-        reason = get(get(response, "incomplete_details"), "reason")
-        return "length" if reason == "max_output_tokens" else str(reason or "incomplete")
-    if status in ("failed", "cancelled"):
-        return "error"
-    calls = any(get(item, "type") == "function_call" for item in get(response, "output") or ())
-    return "tool_call" if calls else "stop"
+def listed(value: Any) -> Sequence[Any]:
+    """The items of a list, or of anything else that can be gone through again; an iterator is the SDK's to read."""
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, str | bytes | bytearray | Mapping) or not isinstance(value, Collection):
+        return ()
+    return list(value)
 
 
-def _arguments(text: Any) -> Any:
+def sent(items: Iterable[Any], read: Callable[[Any], Message], first: list[Message]) -> Sent:
+    """Instructions and messages apart, each in its order; an item that cannot be read is an empty message."""
+    found = Sent(first, [])
+    for item in items:
+        try:
+            said = read(item)
+        except Exception:
+            fault("reading a message")
+            said = message("user", [{"type": "unreadable"}])
+        (found.instructions if said["role"] in _INSTRUCTING else found.messages).append(said)
+    return found
+
+
+def text_of(value: Any) -> str:
+    """A text as the caller's own string; other values as text."""
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def arguments(text: Any) -> Any:
     """A tool call's arguments as JSON where they are JSON."""
     if isinstance(text, str):
         try:
@@ -52,137 +74,191 @@ def _arguments(text: Any) -> Any:
 
 
 def _part(item: Any) -> Part:
-    """One content part, of a chat message or of a response."""
+    """One content part, of a chat message or of an item."""
+    if isinstance(item, str):
+        return text_part(item)
     kind = get(item, "type")
-    if kind in ("text", "input_text", "output_text"):
-        return text_part(get(item, "text") or "")
+    if kind in _TEXT:
+        return text_part(text_of(get(item, "text")))
     if kind == "refusal":
-        return text_part(get(item, "refusal") or "")
-    if kind == "image_url":
-        return uri_part(str(get(get(item, "image_url"), "url") or ""), "image")
-    if kind == "input_image":
-        return uri_part(str(get(item, "image_url") or get(item, "file_id") or ""), "image")
+        return text_part(text_of(get(item, "refusal")))
+    if kind in ("image_url", "video_url", "audio_url"):
+        link = get(item, kind)
+        return uri_part(text_of(link if isinstance(link, str) else get(link, "url")), kind.removesuffix("_url"))
+    if kind in _SEEN:
+        if url := get(item, "image_url"):
+            return uri_part(text_of(url), "image")
+        return {"type": "file", "modality": "image", "file_id": text_of(get(item, "file_id"))}
     if kind == "input_audio":
         audio = get(item, "input_audio")
         return blob_part(get(audio, "data"), f"audio/{get(audio, 'format') or 'wav'}")
-    if kind in ("file", "input_file"):
-        file = get(item, "file") or item
-        if get(file, "file_data"):
-            return blob_part(get(file, "file_data"), None)
-        reference = get(file, "file_id") or get(file, "file_url") or ""
-        return {"type": "file", "modality": "document", "file_id": str(reference)}
-    return {"type": str(kind or "unknown")}
+    if kind in _FILE:
+        return _file(get(item, "file") or item)
+    return {"type": text_of(kind or "unknown")}
 
 
-def _parts(content: Any) -> list[Part]:
+def _file(file: Any) -> Part:
+    if data := get(file, "file_data"):
+        data = text_of(data)
+        return uri_part(data, "document") if data.startswith("data:") else blob_part(data, None)
+    if url := get(file, "file_url"):
+        return uri_part(text_of(url), "document")
+    return {"type": "file", "modality": "document", "file_id": text_of(get(file, "file_id"))}
+
+
+def content_parts(content: Any) -> list[Part]:
+    """The parts of a message's content, which may be a text by itself."""
     if isinstance(content, str):
         return [text_part(content)]
-    return [text_part(item) if isinstance(item, str) else _part(item) for item in _list(content)]
+    found = []
+    for item in listed(content):
+        try:
+            found.append(_part(item))
+        except Exception:
+            fault("reading a part of a message")
+            found.append({"type": "unreadable"})
+    return found
+
+
+def responded(output: Any, id: Any) -> list[Part]:
+    """What a tool gave back: its texts as the response, and what is not text beside it."""
+    if isinstance(output, list | tuple):
+        parts = content_parts(output)
+        said = [part["content"] for part in parts if part["type"] == "text"]
+        rest = [part for part in parts if part["type"] != "text"]
+        return [tool_response_part(said[0] if len(said) == 1 else said, id), *rest]
+    return [tool_response_part(output, id)]
+
+
+def _extra(item: Any, key: str) -> Any:
+    """A field that OpenAI's own API does not have, and others that speak its protocol do."""
+    if isinstance(item, dict):
+        return item.get(key)
+    return (getattr(item, "model_extra", None) or {}).get(key)
+
+
+def thoughts(item: Any) -> str | None:
+    """What a model that is not OpenAI's says of its reasoning, in a chat message or a piece of one."""
+    found = _extra(item, "reasoning_content") or _extra(item, "reasoning")
+    return found if isinstance(found, str) else None
 
 
 def _chat_message(item: Any) -> Message:
     if type(item) is dict and len(item) == 2 and type(content := item.get("content")) is str and "role" in item:
         return {"role": str(item["role"]), "parts": [{"type": "text", "content": content}]}  # most are this
-    role = str(get(item, "role") or "user")
-    if role == "tool":
-        return message(role, [tool_response_part(get(item, "content"), get(item, "tool_call_id"))])
-    parts = _parts(get(item, "content"))
-    refusal = get(item, "refusal")
-    if refusal:
-        parts.append(text_part(refusal))
-    for call in _list(get(item, "tool_calls")):
-        function = get(call, "function") or get(call, "custom")
-        arguments = _arguments(get(function, "arguments") or get(function, "input"))
-        parts.append(tool_call_part(get(function, "name"), arguments, get(call, "id")))
-    return message(role, parts)
+    if isinstance(item, str):
+        return message("user", [text_part(item)])
+    role = text_of(get(item, "role") or "user")
+    if role in ("tool", "function"):
+        return message("tool", responded(get(item, "content"), get(item, "tool_call_id") or get(item, "name")))
+    parts: list[Part] = []
+    if reasoning := thoughts(item):
+        parts.append({"type": "reasoning", "content": reasoning})
+    parts += content_parts(get(item, "content"))
+    if refusal := get(item, "refusal"):
+        parts.append(text_part(text_of(refusal)))
+    if audio := get(item, "audio"):
+        parts += _audio(audio)
+    parts += _calls(item)
+    said = message(role, parts)
+    if isinstance(name := get(item, "name"), str):
+        said["name"] = name
+    return said
 
 
-_INSTRUCTING = ("system", "developer")
+def _audio(audio: Any) -> list[Part]:
+    """Speech: what came back, or a reference to what came back earlier."""
+    data, transcript = get(audio, "data"), get(audio, "transcript")
+    if isinstance(data, list):  # of a stream
+        data, transcript = b"".join(base64.b64decode(piece) for piece in data), "".join(transcript)
+    if not data and not transcript:
+        return [{"type": "file", "modality": "audio", "file_id": text_of(get(audio, "id"))}]
+    return [
+        *([blob_part(data, "audio/*")] if data else ()),  # the format is the request's to say
+        *([text_part(text_of(transcript))] if transcript else ()),
+    ]
 
 
-def _list(value: Any) -> Sequence[Any]:
-    """A list; any other iterable is the SDK's to run through, once, and is left unread."""
-    return value if isinstance(value, list | tuple) else ()
-
-
-def _sent(items: Sequence[Any], read: Callable[[Any], Message], first: list[Message]) -> Sent:
-    """Instructions and messages apart, each in its order."""
-    sent = Sent(first, [])
-    for item in items:
-        said = read(item)
-        (sent.instructions if said["role"] in _INSTRUCTING else sent.messages).append(said)
-    return sent
+def _calls(item: Any) -> list[Part]:
+    """The tools that a chat message asks for."""
+    parts = []
+    for call in listed(get(item, "tool_calls")):
+        if (custom := get(call, "custom")) is not None:
+            parts.append(tool_call_part(get(custom, "name"), get(custom, "input"), get(call, "id")))
+        else:
+            function = get(call, "function")
+            parts.append(tool_call_part(get(function, "name"), arguments(get(function, "arguments")), get(call, "id")))
+    if (function := get(item, "function_call")) is not None:
+        parts.append(tool_call_part(get(function, "name"), arguments(get(function, "arguments"))))
+    return parts
 
 
 def chat(params: Params) -> Sent:
     """The messages of a chat request; system and developer messages are instructions."""
-    return _sent(_list(params.get("messages")), _chat_message, [])
+    return sent(listed(params.get("messages")), _chat_message, [])
 
 
 def chat_output(response: Any) -> list[Message]:
     """The choices of a chat completion."""
     output = []
-    for choice in getattr(response, "choices", None) or ():
-        item = _chat_message(choice.message)
+    for choice in listed(get(response, "choices")):
+        try:
+            item = _chat_message(get(choice, "message"))
+        except Exception:
+            fault("reading a choice")
+            item = message("assistant", [{"type": "unreadable"}])
         item["role"] = "assistant"
-        item["finish_reason"] = finish_reason(choice.finish_reason)
+        item["finish_reason"] = finish_reason(get(choice, "finish_reason"))
         output.append(item)
     return output
 
 
-def _item(item: Any) -> Message:
-    """One item of a response's input or output."""
-    if isinstance(item, str):
-        return message("user", [text_part(item)])
-    kind = get(item, "type")
-    if kind in ("function_call", "custom_tool_call"):
-        arguments = _arguments(get(item, "arguments") or get(item, "input"))
-        return message("assistant", [tool_call_part(get(item, "name"), arguments, get(item, "call_id"))])
-    if kind in ("function_call_output", "custom_tool_call_output"):
-        return message("tool", [tool_response_part(get(item, "output"), get(item, "call_id"))])
-    if kind == "reasoning":
-        summary = [get(entry, "text") for entry in _list(get(item, "summary"))]
-        return message("assistant", [{"type": "reasoning", "content": text} for text in summary if text])
-    if kind in (None, "message"):
-        return message(str(get(item, "role") or "user"), _parts(get(item, "content")))
-    return message("assistant", [{"type": str(kind)}])
+def _texts(given: Any) -> list[str]:
+    """The texts of a prompt or an input, which may be one by itself; tokens in place of texts are not shown."""
+    return [given] if isinstance(given, str) else [item for item in listed(given) if isinstance(item, str)]
 
 
-def responses(params: Params) -> Sent:
-    """The input of a response; ``instructions`` and system and developer messages are instructions."""
-    instructions = params.get("instructions")
-    first = [message("system", [text_part(instructions)])] if isinstance(instructions, str) else []
-    said = params.get("input")
-    if isinstance(said, str):
-        return Sent(first, [message("user", [text_part(said)])])
-    return _sent(_list(params.get("input")), _item, first)
+def completions(params: Params) -> Sent:
+    """The prompts of a legacy completion."""
+    return Sent([], [message("user", [text_part(text)]) for text in _texts(params.get("prompt"))])
 
 
-def responses_output(response: Any) -> list[Message]:
-    """The output of a response as one message."""
-    parts = [part for item in get(response, "output") or () for part in _item(item)["parts"]]
-    if not parts:
-        return []
-    output = message("assistant", parts)
-    output["finish_reason"] = response_finish_reason(response)
-    return [output]
+def completions_output(response: Any) -> list[Message]:
+    """The choices of a legacy completion."""
+    output = []
+    for choice in listed(get(response, "choices")):
+        item = message("assistant", [text_part(text_of(get(choice, "text")))])
+        item["finish_reason"] = finish_reason(get(choice, "finish_reason"))
+        output.append(item)
+    return output
 
 
 def embeddings(params: Params) -> Sent:
-    """The texts that are embedded; tokens in place of texts are not shown."""
-    given = params.get("input")
-    texts = [given] if isinstance(given, str) else given if isinstance(given, list | tuple) else []
-    return Sent([], [message("user", [text_part(item)]) for item in texts if isinstance(item, str)])
+    """The texts that are embedded."""
+    return Sent([], [message("user", [text_part(item)]) for item in _texts(params.get("input"))])
 
 
 def tool_definitions(params: Params) -> list[dict[str, Any]] | None:
-    """The tools on offer: type and name, with description and parameters where they were given."""
+    """The tools on offer: type and name, with description and parameters where they were given.
+
+    The provider's own tools have no name but their kind, or that of the server that they are behind.
+    """
     definitions = []
-    for tool in _list(params.get("tools")):
-        function = get(tool, "function") or tool
-        definition = {"type": str(get(tool, "type") or "function"), "name": str(get(function, "name") or "")}
-        for key in ("description", "parameters"):
-            if value := get(function, key):
-                definition[key] = value
-        definitions.append(definition)
+    for tool in (*listed(params.get("tools")), *listed(params.get("functions"))):
+        try:
+            definitions.append(_definition(tool))
+        except Exception:
+            fault("reading a tool")
+            definitions.append({"type": "unreadable", "name": ""})
     return definitions or None
+
+
+def _definition(tool: Any) -> dict[str, Any]:
+    kind = text_of(get(tool, "type") or "function")
+    described = get(tool, "function") or get(tool, "custom") or tool
+    name = get(described, "name") or get(tool, "server_label") or kind
+    definition = {"type": kind, "name": text_of(name)}
+    for key in ("description", "parameters"):
+        if value := get(described, key):
+            definition[key] = value
+    return definition

@@ -13,6 +13,7 @@ from openai.types.chat import ChatCompletionMessage
 
 from otel_llm.messages import messages_json, parts_json, texts, to_json
 from otel_llm.providers import google_messages as google
+from otel_llm.providers import openai_items
 from otel_llm.providers import openai_messages as openai
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -105,14 +106,17 @@ RESPONSE_FORMS: list[tuple[Any, Any]] = [
         [{"type": "reasoning", "summary": [{"text": "hot"}]}],
         {"role": "assistant", "parts": [{"type": "reasoning", "content": "hot"}]},
     ),
-    ([{"type": "item_reference", "id": "i1"}], {"role": "assistant", "parts": [{"type": "item_reference"}]}),
+    (
+        [{"type": "item_reference", "id": "i1"}],
+        {"role": "assistant", "parts": [{"type": "item_reference", "id": "i1"}]},
+    ),
 ]
 
 
 @pytest.mark.parametrize(("given", "expected"), RESPONSE_FORMS)
 def test_responses_messages(given: Any, expected: Any) -> None:
     """A text or items of every kind."""
-    assert openai.responses({"input": given}) == ([], [expected])
+    assert openai_items.request({"input": given}) == ([], [expected])
 
 
 TEXT = {"type": "text", "content": "hi"}

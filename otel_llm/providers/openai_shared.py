@@ -1,0 +1,111 @@
+"""What OpenAI's endpoints share: how they are named, what is never recorded, and what hosts say a call cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from otel_llm import attributes as a
+from otel_llm.provider import Endpoint, get
+
+#: Parameters that say how a request travels.
+TRANSPORT = frozenset(
+    {"model", "stream", "stream_options", "extra_headers", "extra_query", "extra_body", "timeout", "betas"}
+)
+
+#: What most answers say of themselves.
+IDENTITY: dict[a.Attribute, str] = {
+    a.RESPONSE_MODEL: "model",
+    a.RESPONSE_ID: "id",
+    a.PROVIDER_REQUEST_ID: "_request_id",
+}
+
+#: The usage of everything but chat, legacy completions and embeddings.
+USAGE: dict[a.Attribute, str] = {
+    a.INPUT_TOKENS: "usage.input_tokens",
+    a.OUTPUT_TOKENS: "usage.output_tokens",
+    a.REPORTED_TOTAL_TOKENS: "usage.total_tokens",
+    a.CACHE_READ_TOKENS: "usage.input_tokens_details.cached_tokens",
+    a.CACHE_WRITE_TOKENS: "usage.input_tokens_details.cache_write_tokens",
+    a.REASONING_TOKENS: "usage.output_tokens_details.reasoning_tokens",
+}
+
+#: Units of xAI's cost in a dollar.
+_TICKS = 10**10
+
+
+def pair(module: str, method: str, *, asynchronous: bool = True, **described: Any) -> Endpoint:
+    """A method below ``openai.resources`` and its async twin, whose class is named after it."""
+    return Endpoint(
+        module=f"openai.resources.{module}",
+        method=method,
+        async_method=f"Async{method}" if asynchronous else None,
+        unrecorded=TRANSPORT | described.pop("unrecorded", frozenset()),
+        **described,
+    )
+
+
+def extra(thing: Any) -> Mapping[str, Any]:
+    """Fields of an answer that OpenAI's own API does not have."""
+    return getattr(thing, "model_extra", None) or {}
+
+
+def _amount(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return None
+    return float(value)
+
+
+def reported(response: Any) -> dict[a.Attribute, Any]:
+    """What a router says of an answer: who gave it, and what it cost.
+
+    OpenRouter's ``usage.cost`` is in credits, which are dollars; where the caller's own key is used, it is the
+    router's fee, and the model's provider charges ``upstream_inference_cost`` besides. Perplexity gives an object,
+    DeepInfra ``estimated_cost``, xAI ten-billionths of a dollar.
+    """
+    values: dict[a.Attribute, Any] = {}
+    if isinstance(upstream := extra(response).get("provider"), str):
+        values[a.UPSTREAM_PROVIDER] = upstream
+    usage = extra(getattr(response, "usage", None))
+    currency = "USD"
+    cost = usage.get("cost")
+    if isinstance(cost, dict):
+        currency, cost = cost.get("currency") or currency, cost.get("total_cost")
+    total = _amount(cost)
+    if total is not None and usage.get("is_byok") is True:
+        total += _amount(get(usage.get("cost_details"), "upstream_inference_cost")) or 0.0
+    if total is None:
+        total = _amount(usage.get("estimated_cost"))
+    if total is None and (ticks := _amount(usage.get("cost_in_usd_ticks"))) is not None:
+        total = ticks / _TICKS
+    if total is not None:
+        values[a.COST_TOTAL] = total
+        values[a.COST_CURRENCY] = str(currency)
+        values[a.COST_SOURCE] = "provider"
+        values[a.COST_STATUS] = "priced"
+    return values
+
+
+def output_type(format: Any) -> Mapping[a.Attribute, Any]:
+    """``gen_ai.output.type`` of a response format: a class or a JSON form asks for JSON."""
+    kind = "json_schema" if isinstance(format, type) else get(format, "type")
+    if kind in ("json_object", "json_schema"):
+        return {a.OUTPUT_TYPE: "json"}
+    return {a.OUTPUT_TYPE: "text"} if kind == "text" else {}
+
+
+def failure(response: Any) -> dict[a.Attribute, Any]:
+    """``error.type`` of work that failed although the request for it did not."""
+    if get(response, "status") != "failed":
+        return {}
+    error = get(response, "error") or get(response, "last_error")
+    return {a.ERROR_TYPE: str(get(error, "code") or "failed")}
+
+
+def request_id(thing: Any) -> str | None:
+    """The provider's id of the HTTP request of an error, of a response to be parsed, a stream or a file."""
+    found = getattr(thing, "request_id", None)
+    if found is None and (response := getattr(thing, "response", None)) is not None:
+        found = response.headers.get("x-request-id")
+    return found if isinstance(found, str) else None
