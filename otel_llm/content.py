@@ -95,6 +95,10 @@ class Kept:
         rules = self._rules
         if rules.redact is not None:
             text = redact(text, rules.redact)
+        elif (size := len(text)) <= self._left and size <= rules.part_bytes and text.isascii():
+            self._left -= size
+            self.values[name] = text
+            return
         size = _size(text)
         if size > rules.part_bytes or size > self._left:
             shorter = shorten(text, rules.part_bytes, max(0, self._left))

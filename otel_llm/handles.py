@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from contextvars import ContextVar
 from typing import Any
@@ -10,7 +9,21 @@ from typing import Any
 from opentelemetry.trace import SpanContext
 
 _last: ContextVar[SpanContext | None] = ContextVar("otel_llm.last_call", default=None)
-_given: dict[int, tuple[weakref.ref[Any], SpanContext]] = {}
+
+
+class _Given(weakref.ref[Any]):
+    """A response, and the call that gave it."""
+
+    __slots__ = ("identity", "key")
+    identity: SpanContext
+    key: int
+
+
+_given: dict[int, _Given] = {}
+
+
+def _forget(given: _Given) -> None:
+    _given.pop(given.key, None)
 
 
 def handle(identity: SpanContext) -> str:
@@ -32,8 +45,8 @@ def call_of(response: Any) -> str | None:
 
 def giver(response: Any) -> SpanContext | None:
     """The span of the call that gave ``response``; ``None`` where it is not known."""
-    entry = _given.get(id(response))
-    return entry[1] if entry and entry[0]() is response else None
+    given = _given.get(id(response))
+    return given.identity if given is not None and given() is response else None
 
 
 def ended(identity: SpanContext) -> None:
@@ -43,6 +56,10 @@ def ended(identity: SpanContext) -> None:
 
 def gave(response: Any, identity: SpanContext) -> None:
     """Remembers that a call gave ``response``, for as long as that lives."""
-    key = id(response)
-    with contextlib.suppress(TypeError):  # not every object can be remembered weakly
-        _given[key] = (weakref.ref(response, lambda _: _given.pop(key, None)), identity)
+    try:
+        given = _Given(response, _forget)
+    except TypeError:  # not every object can be remembered weakly
+        return
+    given.identity = identity
+    given.key = key = id(response)
+    _given[key] = given

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,6 +26,7 @@ from otel_llm.interceptor import Answer, Interceptor
 from otel_llm.messages import Message, mended, texts
 from otel_llm.metrics import Metrics
 from otel_llm.provider import Endpoint, Params, Sent, Server
+from otel_llm.span import Starter
 
 if TYPE_CHECKING:
     from otel_llm.completion import Completion
@@ -53,6 +55,11 @@ class Scope:
     trace_headers: bool = False
 
     @cached_property
+    def starter(self) -> Starter | None:
+        """Starts spans where the tracer's are known to be as they are."""
+        return Starter.of(self.tracer)
+
+    @cached_property
     def keeps(self) -> bool:
         """Whether anybody wants content."""
         return self.content.span or self.content.event or self.completion is not None
@@ -77,7 +84,8 @@ class Invocation:
     ``kept`` is its content, where that is kept; ``rounds`` are the responses of all requests that the SDK made for it,
     where these were several; ``gaps`` are the seconds between its chunks. ``busy`` says that the SDK does more between
     chunks than wait for them: it runs tools. A span that somebody else has begun for the same call is ``adopted``, and
-    theirs to end.
+    theirs to end. A call that the application records itself may be ``around`` this one, which is then part of it, as
+    its ``inner`` one. ``at`` is when a call was made that is over already, which nothing can refuse any more.
     """
 
     error: BaseException | None = None
@@ -85,6 +93,10 @@ class Invocation:
     response: Any = None
     retries: int = 0
     busy: bool = False
+    at: datetime | None = None
+    ends: int | None = None
+    around: Invocation | None = None
+    inner: Invocation | None = None
     _params: Params = MappingProxyType({})
     _sent: Sent | None = None
     _texts: list[str] | None = None
@@ -99,6 +111,8 @@ class Invocation:
         params: Params,
         parent: Context | None = None,
         adopted: Span | None = None,
+        links: Sequence[Link] | None = None,
+        begins: int | None = None,
     ) -> None:
         self.scope = scope
         self.endpoint = endpoint
@@ -120,17 +134,21 @@ class Invocation:
             self.start[_SERVER_ADDRESS] = server.address
             if server.port:
                 self.start[_SERVER_PORT] = server.port
-        links = None
-        if (follows := endpoint.follows(params)) is not None:
+        if endpoint.follows is not None and (follows := endpoint.follows(params)) is not None:
             self._follows = follows
             if work := ongoing.begun(follows):
-                links = [Link(work.call)]
+                links = [*(links or ()), Link(work.call)]
                 if work.model:
                     self.start[_REQUEST_MODEL] = work.model
         kind = SpanKind.INTERNAL if endpoint.internal else SpanKind.CLIENT
         self.started = time.perf_counter()
         self.adopted = adopted is not None
-        self.span: Span = adopted or scope.tracer.start_span(name, parent, kind, self.start, links)
+        if adopted is not None:
+            self.span: Span = adopted
+        elif scope.starter is not None and parent is None and links is None and begins is None:
+            self.span = scope.starter.start(name, kind, self.start)
+        else:
+            self.span = scope.tracer.start_span(name, parent, kind, self.start, links, begins)
         self.values: dict[str, Any] = self.start.copy()
         self.recording = self.span.is_recording()
         self.metered = scope.metrics.live
@@ -188,7 +206,7 @@ class Invocation:
             fault("reading a request")
         if content:
             self.read_content()
-        if self.scope.start_events and self.recording:
+        if self.scope.start_events and self.recording and self.around is None:
             try:
                 if self.scope.events.live:
                     self.scope.events.started(self.span, self.values)
@@ -280,23 +298,23 @@ class Invocation:
                 asked.answered(self)
             except Exception:
                 fault("reading the content of a response")
-        try:
-            record.put(self)
-        except Exception:
-            fault("recording a call")
-        if not self.adopted:
+        if self.around is not None:
             try:
-                self.span.end()
+                self.around.absorb(self)
             except Exception:
-                fault("ending a span")
-        if self.metered:
-            try:
-                self.scope.metrics.record(self.values, time.perf_counter() - self.started, self.gaps or ())
-            except Exception:
-                fault("the metrics of a call")
+                fault("a call within a call")
+        else:
+            record.end(self)
         handles.ended(self.span.get_span_context())
         if refusal is not None and self.error is refusal:
             raise refusal
+
+    def takes(self, operation: str) -> bool:
+        """Whether a call that begins in this one is the same call. An SDK's are not."""
+        return False
+
+    def absorb(self, call: Invocation) -> None:
+        """Takes over what is known of such a call, when it ends."""
 
     def _read_response(self, response: Any) -> None:
         """What the response says; of several rounds that the SDK made, what they used together."""
@@ -308,7 +326,7 @@ class Invocation:
                 for name, count in endpoint.read(earlier).items():
                     if name in a.USAGE:
                         read[name] = read.get(name, 0) + count
-        if response is not None and (id := endpoint.unfinished(response)) is not None:
+        if response is not None and endpoint.unfinished and (id := endpoint.unfinished(response)) is not None:
             ongoing.begin(id, self.span.get_span_context(), self.start.get(_REQUEST_MODEL))
         elif self._follows is not None:
             if (work := ongoing.finish(self._follows)) is not None:

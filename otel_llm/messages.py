@@ -9,8 +9,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NotRequired, TypedDict
+
+from otel_llm.plain import plain
 
 Part = dict[str, Any]
 
@@ -130,12 +132,15 @@ def _fallback(value: Any) -> Any:
 
 
 _string: Callable[[str], str] = json.encoder.encode_basestring
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_fallback).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_fallback).encode
 
 
-def to_json(value: Sequence[Any] | dict[str, Any]) -> str:
-    """Compact JSON of messages, parts or definitions; objects that are not JSON are dumped or named."""
-    return _encode(value)
+def to_json(value: Any) -> str:
+    """Compact JSON of messages, parts or definitions; objects that are not JSON are dumped or named. Never raises."""
+    try:
+        return _encode(value)
+    except Exception:  # a circle, nested too deep, not a number, keys that are not texts, an object that fails
+        return _encode(plain(value, _fallback))
 
 
 def parts_json(parts: Iterable[Part]) -> str:
@@ -150,8 +155,8 @@ def _part(part: Part) -> str:
 
 def plain_part(part: Part) -> Part:
     """A part as plain JSON values."""
-    plain: Part = json.loads(_part(part))
-    return plain
+    found: Part = json.loads(_part(part))
+    return found
 
 
 def _text(content: Any) -> str:
@@ -162,6 +167,10 @@ def messages_json(messages: Iterable[Message]) -> str:
     """Compact JSON of messages."""
     found = []
     for item in messages:
+        parts = item["parts"]
+        if len(item) == 2 and len(parts) == 1 and parts[0]["type"] == "text":  # most are this
+            found.append('{"role":' + _string(item["role"]) + ',"parts":[' + _text(parts[0]["content"]) + "]}")
+            continue
         text = '{"role":' + _string(item["role"]) + ',"parts":' + parts_json(item["parts"])
         for key in ("name", "finish_reason"):
             if key in item:

@@ -104,8 +104,9 @@ def _module(function: Any) -> str:
 
 def in_client() -> bool:
     """Whether one that sits in the client is loaded."""
+    modules = sys.modules
     for module in IN_CLIENT:
-        if module in sys.modules:
+        if module in modules:
             say(
                 f"quiet {module}",
                 "%s is loaded too: it is told to record nothing while otel_llm records a call (nor do HTTP "

@@ -76,6 +76,10 @@ def _no_messages(_: Any) -> list[Message]:
     return []
 
 
+def _missing(_: Any) -> tuple[Any, ...]:
+    raise AttributeError
+
+
 def _no_id(_: Any) -> str | None:
     return None
 
@@ -119,8 +123,8 @@ class Endpoint:
     output_messages: Callable[[Any], list[Message]] = _no_messages
     details: Callable[[Any], Mapping[Attribute, Any]] = _nothing
     details_of_request: Callable[[Params], Mapping[Attribute, Any]] = _nothing
-    unfinished: Callable[[Any], str | None] = _no_id
-    follows: Callable[[Params], str | None] = _no_id
+    unfinished: Callable[[Any], str | None] | None = None
+    follows: Callable[[Params], str | None] | None = None
 
     def params(self, kwargs: Params) -> dict[str, Any]:
         """The parameters that were given, those of ``config`` beside the others."""
@@ -149,11 +153,31 @@ class Endpoint:
                 level.setdefault(last, {}).setdefault("", []).append(attribute)
         return _Level(root, frozenset(shared)) if root else None
 
+    @cached_property
+    def at_once(self) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[str, ...]]:
+        """All paths in one go, in C, for a response that lacks none of them; and the name that each adds to."""
+        listed = [
+            (path, attribute.name)
+            for attribute, paths in self.paths.items()
+            for path in ((paths,) if isinstance(paths, str) else paths)
+        ]
+        if len(listed) < 2 or any("[]" in path for path, _ in listed):
+            return _missing, ()
+        return attrgetter(*(path for path, _ in listed)), tuple(name for _, name in listed)
+
     def read(self, response: Any) -> dict[str, Any]:
         """The attributes of a response, by name."""
         values: dict[str, Any] = {}
-        if self.tree is not None:
-            self.tree.walk(response, values)
+        getter, names = self.at_once
+        try:
+            found = getter(response)
+        except AttributeError:  # some of it is missing, or it is a mapping
+            if self.tree is not None:
+                self.tree.walk(response, values)
+        else:
+            for name, value in zip(names, found, strict=True):
+                if value is not None:
+                    values[name] = values[name] + value if name in values else value
         for attribute, value in self.details(response).items():
             values[attribute.name] = value
         return values
@@ -250,6 +274,9 @@ class Hook:
 class Turns(Protocol):
     """The turns of a session in flight, each by a key of the dialogue's own choice."""
 
+    def __contains__(self, key: Hashable, /) -> bool:
+        """Whether a turn is still in flight."""
+
     def begin(self, key: Hashable, endpoint: Endpoint, params: Params, fold: Fold) -> None:
         """A turn begins here and now. What is added to ``params`` and to ``fold`` until it ends belongs to it."""
 
@@ -283,8 +310,9 @@ class Session:
     ``connect`` is the method that gives it, ``Class.name`` in ``module``: by an object of the class ``manager``, when
     that is entered, or else by a context manager of contextlib's. ``sends`` and ``receives`` are methods of the class
     ``connection``; the first of each is expected, others need not be there. ``lost`` are names of the exceptions that
-    say that the connection is gone. ``dialogue`` is given the parameters of ``connect``, the connection and whether
-    content is kept. ``endpoint`` reads a connection that could not be made.
+    say that the connection is gone. ``dialogue`` is given those ``params`` of ``connect`` that were, the connection, and
+    whether content is kept; it may keep the connection alive no more than the parameters. ``endpoint`` reads a
+    connection that could not be made.
     """
 
     module: str
@@ -296,6 +324,7 @@ class Session:
     sends: tuple[str, ...]
     receives: tuple[str, ...]
     lost: frozenset[str]
+    params: tuple[str, ...]
     dialogue: Callable[[Params, Any, bool], Dialogue]
     endpoint: Endpoint
 
@@ -304,8 +333,8 @@ class Session:
 class Provider:
     """An SDK: its names for import and on the package index, its endpoints, and who its clients talk to.
 
-    ``request_id`` gives the provider's id of the HTTP request, of a stream or of an error; ``unwrapped`` what to read
-    of what a method returned, where the SDK can wrap its answers.
+    ``request_id`` gives the provider's id of the HTTP request, of a stream, of an answer that is still to be parsed, or
+    of an error.
     """
 
     name: str
@@ -316,4 +345,3 @@ class Provider:
     hooks: Sequence[Hook] = ()
     sessions: Sequence[Session] = ()
     request_id: Callable[[Any], str | None] = _no_id
-    unwrapped: Callable[[Any], Any] | None = None

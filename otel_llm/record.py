@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+import time
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
@@ -22,7 +22,25 @@ _OUTCOME, _RETRIES, _ERROR, _TRUNCATED = (
 )  # fmt: skip
 
 #: Types that a span keeps as they are.
-_PLAIN = frozenset({str, int, float, bool, tuple})
+_PLAIN = frozenset({int, float, bool})
+
+
+def end(call: Invocation) -> None:
+    """Puts what is known of a call where it goes, and ends its span."""
+    try:
+        put(call)
+    except Exception:
+        fault("recording a call")
+    if not call.adopted:
+        try:
+            call.span.end(call.ends)
+        except Exception:
+            fault("ending a span")
+    if call.metered:
+        try:
+            call.scope.metrics.record(call.values, time.perf_counter() - call.started, call.gaps or ())
+        except Exception:
+            fault("the metrics of a call")
 
 
 def put(call: Invocation) -> None:
@@ -44,21 +62,19 @@ def put(call: Invocation) -> None:
         return
     if error is not None:
         _failed(call, error)
+    plain = _mend(values)
     new = values
-    if call.start.items() <= values.items():  # what the span has from its start need not be sent again
-        new = dict(islice(values.items(), len(call.start), None))
     if call.adopted:
         theirs = getattr(span, "attributes", None) or {}
         new = {name: value for name, value in values.items() if name not in theirs}
-    content = _mended(kept.values) if kept is not None else {}
-    new = _mended(new)
     if kept is None:
-        fill(span, new)
+        fill(span, new, plain)
         return
-    fill(span, {**new, **content} if scope.content.span else new)
+    _mend(kept.values)
+    fill(span, {**new, **kept.values} if scope.content.span else new, plain)
     record = None
     if scope.content.event and scope.events.live:
-        record = scope.events.details(span, {**call.start, **new}, content)
+        record = scope.events.details(span, values, kept.values)
     if scope.completion is not None:
         scope.completion(span, record, **call.completed)
     if record is not None:
@@ -79,8 +95,9 @@ def _failed(call: Invocation, error: BaseException) -> None:
             fault("the event of an exception")
 
 
-def _mended(values: dict[str, Any]) -> dict[str, Any]:
-    """Values whose texts have no lone surrogates, which would cost the exporter its whole batch."""
+def _mend(values: dict[str, Any]) -> bool:
+    """Rids texts of lone surrogates, which would cost the exporter its whole batch; whether all types are plain."""
+    plain = True
     for name, value in values.items():
         kind = type(value)
         if kind is str:
@@ -88,22 +105,24 @@ def _mended(values: dict[str, Any]) -> dict[str, Any]:
                 values[name] = mended(value)
         elif kind is list:
             values[name] = tuple([mended(item) if type(item) is str else item for item in value])
-    return values
+        elif kind not in _PLAIN:
+            plain = False
+    return plain
 
 
-def fill(span: Span, values: dict[str, Any]) -> None:
-    """Sets attributes of a span, to which they are new.
+def fill(span: Span, values: dict[str, Any], plain: bool) -> None:
+    """Sets attributes of a span, in which they are new or the same.
 
     The SDK checks and copies each value by itself, which takes longer than all the rest of a span. Where nothing is to
     be checked (plain types, no limit that could be reached) they are put in place at once.
     """
     held = getattr(span, "_attributes", None)
     if (
-        type(held) is BoundedAttributes
+        plain
+        and type(held) is BoundedAttributes
         and held.max_value_len is None
         and (held.maxlen is None or len(held) + len(values) <= held.maxlen)
         and type(inner := getattr(held, "_dict", None)) is dict
-        and _PLAIN.issuperset(map(type, values.values()))
         and span.is_recording()
     ):
         inner.update(values)

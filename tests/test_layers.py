@@ -12,8 +12,20 @@ ROOT = Path(__file__).parent.parent
 
 #: The library's floors, lowest first. A module imports from its own floor or below.
 FLOORS = (
-    {"attribute", "attributes", "errors", "config"},
-    {"context", "handles", "messages", "ongoing", "others", "provider", "content", "completion", "events", "metrics"},
+    {"attribute", "attributes", "errors", "config", "plain"},
+    {
+        "context",
+        "handles",
+        "messages",
+        "ongoing",
+        "others",
+        "provider",
+        "span",
+        "content",
+        "completion",
+        "events",
+        "metrics",
+    },
     {"providers", "interceptor", "invocation", "asked", "record", "prompts", "pricing"},
     {"stream", "guardrails", "headers"},
     {"handed", "session"},

@@ -43,15 +43,16 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str
 class Rendered:
     """One render: texts only, so that nothing of the application is kept alive."""
 
-    __slots__ = ("_hash", "prompt", "text", "variables")
+    __slots__ = ("_hash", "_texts", "prompt", "text", "variables")
 
-    def __init__(self, prompt: Prompt, text: str, variables: str) -> None:
+    def __init__(self, prompt: Prompt, text: str, variables: str, texts: dict[str, str] | None = None) -> None:
         self.prompt = prompt
         self.text = text
         self.variables = variables
         self._hash = ""
+        self._texts = texts
         if len(variables) > LONGEST_VARIABLES:
-            self._hash, self.variables = self.variables_hash, "{}"
+            self._hash, self.variables, self._texts = self.variables_hash, "{}", {}
 
     @property
     def variables_hash(self) -> str:
@@ -59,6 +60,16 @@ class Rendered:
         if not self._hash:
             self._hash = hashlib.sha256(self.variables.encode()).hexdigest()
         return self._hash
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The variables by name, those that are no texts as canonical JSON."""
+        if self._texts is None:
+            given = json.loads(self.variables)
+            self._texts = {
+                name: value if isinstance(value, str) else _canonical(value) for name, value in given.items()
+            }
+        return self._texts
 
 
 class Table:
@@ -111,7 +122,8 @@ def remember(prompt: Prompt, variables: dict[str, Any], text: str) -> None:
             known = _canonical(variables)
         except (TypeError, ValueError, RecursionError):  # keys that are not texts, or a circle
             known = _canonical({name: str(value) for name, value in variables.items()})
-        rendered = Rendered(prompt, text, known)
+        plain = all(type(value) is str for value in variables.values())
+        rendered = Rendered(prompt, text, known, variables.copy() if plain else None)
         _recent.set((rendered, *_recent.get()[: RECENT - 1 if len(text) <= LARGE else 3]))
         _table.add(rendered)
     except Exception:
@@ -188,8 +200,8 @@ class PromptLink:
         if rendered is not None:
             values[_VARIABLES_HASH] = rendered.variables_hash
             if call.kept is not None:
-                for name, value in json.loads(rendered.variables).items():
-                    call.kept.value(_VARIABLE + name, value if isinstance(value, str) else _canonical(value))
+                for name, value in rendered.texts.items():
+                    call.kept.value(_VARIABLE + name, value)
 
     def after(self, call: Invocation) -> None:
         """Nothing is left to do."""
