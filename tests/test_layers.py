@@ -28,8 +28,10 @@ FLOORS = (
     },
     {"providers", "interceptor", "invocation", "asked", "record", "prompts", "pricing"},
     {"stream", "guardrails", "headers"},
-    {"handed", "session"},
+    {"handed"},
     {"flow"},
+    {"session"},
+    {"session_patches"},
     {"export", "delivery", "patches", "instrument", "local", "testing"},
     {"__init__"},
 )
