@@ -87,7 +87,7 @@ def answered(call: Invocation) -> None:
     if endpoint.result is not None and call.response is not None:
         kept.value(endpoint.result.name, call.response)
     if (completion := call.scope.completion) is not None:
-        call.completed["outputs"] = completion.outputs(call.output_messages)
+        call.completed.setdefault("outputs", completion.outputs(call.output_messages))
 
 
 def told(call: Invocation, error: BaseException) -> str:

@@ -70,8 +70,10 @@ class Recording:
                 call.response = self.fold.response()
         except Exception:
             fault("folding a stream")
-        call.end(error, outcome)
-        _open.discard(self)
+        try:
+            call.end(error, outcome)
+        finally:
+            _open.discard(self)
 
     def _measure(self, call: Invocation) -> None:
         call.values[_FIRST] = self.first - call.started
