@@ -140,8 +140,13 @@ def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
     try:
         endpoint = patch.endpoint
         params = {**dict(zip(endpoint.positional, args[1:], strict=False)), **kwargs} if len(args) > 1 else kwargs
-        adopted = others.adoptable(endpoint.operation)
+        around = active.get()
+        if around is not None and not around.takes(endpoint.operation):
+            around = None
+        adopted = others.adoptable(endpoint.operation) if around is None else around.span
         call = Invocation(scope, endpoint, patch.provider.server(args[0]), params, adopted=adopted)
+        if around is not None:
+            call.around, around.inner = around, call
         headers.hold_back()
     except Exception:
         fault("starting a call")
