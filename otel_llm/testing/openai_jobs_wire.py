@@ -26,7 +26,7 @@ def batch(request: Request, reply: Reply) -> Answer:
     usual = {"batches": "validating", "batches.retrieve": "completed", "batches.cancel": "cancelling"}
     state = reply.state or usual[request.operation]
     done = state == "completed"
-    body = {
+    body: dict[str, Any] = {
         "id": _id(request, "batch"),
         "object": "batch",
         "endpoint": request.body.get("endpoint") or "/v1/responses",
@@ -76,7 +76,7 @@ def search(request: Request, reply: Reply) -> Answer:
         "attributes": {},
         "content": [{"type": "text", "text": reply.text}],
     }
-    body = {
+    body: dict[str, Any] = {
         "object": "vector_store.search_results.page",
         "search_query": [request.body.get("query")],
         "data": [found],
@@ -89,7 +89,7 @@ def search(request: Request, reply: Reply) -> Answer:
 def job(request: Request, reply: Reply) -> Answer:
     """``POST /fine_tuning/jobs`` and what is done with one."""
     state = reply.state or ("cancelled" if request.operation.endswith("cancel") else "validating_files")
-    body = {
+    body: dict[str, Any] = {
         "id": _id(request, "ftjob"),
         "object": "fine_tuning.job",
         "created_at": EPOCH + request.number,
@@ -123,7 +123,7 @@ def evaluation(request: Request, reply: Reply) -> Answer:
         "cached_tokens": counts.cached,
         "total_tokens": counts.input + counts.output,
     }
-    body = {
+    body: dict[str, Any] = {
         "id": _id(request, "evalrun"),
         "object": "eval.run",
         "eval_id": request.groups["eval"],
@@ -145,7 +145,7 @@ def evaluation(request: Request, reply: Reply) -> Answer:
 def agent(request: Request, reply: Reply) -> Answer:
     """``POST /assistants`` and ``POST /agents``."""
     prefix, kind = ("asst", "assistant") if request.operation == "assistants" else ("agent", "agent")
-    body = {
+    body: dict[str, Any] = {
         "id": _id(request, prefix),
         "object": kind,
         "created_at": EPOCH + request.number,
@@ -169,7 +169,7 @@ def run(request: Request, reply: Reply) -> Answer:
         "completion_tokens": counts.output,
         "total_tokens": counts.input + counts.output,
     }
-    body = {
+    body: dict[str, Any] = {
         "id": _id(request, "run"),
         "object": "thread.run",
         "created_at": EPOCH + request.number,
@@ -199,7 +199,7 @@ def _event(name: str, data: dict[str, Any]) -> bytes:
 def session(request: Request, reply: Reply) -> Answer:
     """``POST /agents/sessions``, ``GET /agents/sessions/{id}``, and the events of one."""
     id = _id(request, "as")
-    body = {
+    body: dict[str, Any] = {
         "id": id,
         "object": "agent.session",
         "created_at": EPOCH + request.number,
@@ -252,7 +252,7 @@ def accepted(request: Request, reply: Reply) -> Answer:
 
 def invocation(request: Request, reply: Reply) -> Answer:
     """``POST /agents/automations/{id}/invocations``."""
-    body = {
+    body: dict[str, Any] = {
         "id": f"inv_{request.number:08d}",
         "object": "agent.automation.invocation",
         "automation_id": request.groups["id"],
