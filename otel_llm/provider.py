@@ -94,7 +94,8 @@ class Endpoint:
     become ``otel_llm.request.<name>``. ``config`` names a parameter that itself holds parameters. ``streamed`` is None
     where ``stream=True`` decides. ``details`` reads what is not tabular in a response; ``details_of_request`` the same
     in a request. ``subject`` is the parameter that the span is named after, ``internal`` says that nothing is sent to
-    a provider. ``content`` are parameters that are content, ``result`` is the attribute of a response that is.
+    a provider. ``content`` are parameters that are content, ``result`` is the attribute of a response that is, in the
+    form that ``result_of`` gives it.
 
     Work that goes on after the answer (a background response, a video, a batch) has an id: ``unfinished`` gives it
     for a response that is not the last word, ``follows`` for a request that asks how the work stands. The request that
@@ -116,6 +117,7 @@ class Endpoint:
     constants: Mapping[Attribute, Any] = field(default_factory=dict)
     content: Mapping[str, Attribute] = field(default_factory=dict)
     result: Attribute | None = None
+    result_of: Callable[[Any], Any] = lambda response: response
     streamed: bool | None = None
     fold: Callable[[], Fold] | None = None
     messages: Callable[[Params], Sent] = lambda _: Sent([], [])
