@@ -208,7 +208,7 @@ class Invocation:
             fault("reading a request")
         if content:
             self.read_content()
-        if self.scope.start_events and self.recording and self.around is None:
+        if self.scope.start_events and self.recording and self.around is None and self.at is None:
             try:
                 if self.scope.events.live:
                     self.scope.events.started(self.span, self.values)

@@ -54,7 +54,7 @@ def put_in_force(scope: Scope, providers: dict[str, Provider]) -> Instrumentatio
         STATE.scope = scope
         STATE.wanted = frozenset(providers)
         for patch in STATE.patches.values():
-            patch.scope = _in_force(patch.provider)
+            patch.scope = in_force(patch.provider)
         for provider in providers.values():
             _hook(provider)
         return STATE.report
@@ -146,15 +146,15 @@ def _miss(label: str, optional: bool) -> None:
 
 def _put(found: tuple[Any, str, Any], patch: PatchBase) -> None:
     owner, name, patch.replaced = found
-    patch.scope = _in_force(patch.provider)
+    patch.scope = in_force(patch.provider)
     patch.installed = patch.method()
     setattr(owner, name, patch.installed)
     STATE.patches[owner, name] = patch
 
 
-def _in_force(provider: Provider) -> Scope | None:
-    """The scope for a provider's calls; none where nothing could come of them."""
+def in_force(provider: Provider | None = None) -> Scope | None:
+    """The scope for a provider's calls, or the application's own; none where nothing could come of them."""
     scope = STATE.scope
-    if scope is None or provider.name not in STATE.wanted:
+    if scope is None or (provider is not None and provider.name not in STATE.wanted):
         return None
     return None if isinstance(scope.tracer, NoOpTracer) and not (scope.policy or scope.metrics.live) else scope
