@@ -166,7 +166,7 @@ ENDPOINTS = (
         "Graders.run",
         operation="grade",
         streamed=False,
-        unrecorded=frozenset({"item"}),
+        unrecorded=frozenset({"item", "model_sample"}),
         paths=_REQUEST_ID,
         messages=asked("model_sample"),
     ),

@@ -86,6 +86,16 @@ def search(request: Request, reply: Reply) -> Answer:
     return _answer(request, reply, body)
 
 
+def indexed(request: Request, reply: Reply) -> Answer:
+    """``POST /vector_stores/{id}/files`` and ``/file_batches``."""
+    body = {
+        "id": _id(request, "vsf"),
+        "vector_store_id": request.groups["store"],
+        "status": reply.state or "in_progress",
+    }
+    return _answer(request, reply, body | {"created_at": EPOCH + request.number})
+
+
 def job(request: Request, reply: Reply) -> Answer:
     """``POST /fine_tuning/jobs`` and what is done with one."""
     state = reply.state or ("cancelled" if request.operation.endswith("cancel") else "validating_files")

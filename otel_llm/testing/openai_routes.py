@@ -54,6 +54,8 @@ ROUTES: Sequence[Route] = (
     _get("batches/{id}", "batches.retrieve", jobs.batch),
     _post("batches/{id}/cancel", "batches.cancel", jobs.batch),
     _post("vector_stores/{store}/search", "vector_stores.search", jobs.search),
+    _post("vector_stores/{store}/files", "vector_stores.files", jobs.indexed),
+    _post("vector_stores/{store}/file_batches", "vector_stores.file_batches", jobs.indexed),
     _post("fine_tuning/jobs", "fine_tuning.jobs", jobs.job),
     _post("fine_tuning/jobs/{id}/cancel", "fine_tuning.jobs.cancel", jobs.job),
     _post("fine_tuning/jobs/{id}/pause", "fine_tuning.jobs.pause", jobs.job),
