@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl
 
-from otel_llm.testing import gemini_wire, openai_routes, openai_wire, websocket
+from otel_llm.testing import gemini_wire, openai_routes, openai_wire, tls, websocket
 from otel_llm.testing.form import read_form
 from otel_llm.testing.live_wire import LiveTalk
 from otel_llm.testing.realtime_wire import RealtimeTalk
@@ -48,6 +48,8 @@ class ScriptedProvider:
         self._answer = follow(script)
         self._port = port
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._servers: list[asyncio.Server] = []
+        self._live: Mapping[str, Any] | None = None
         self._thread: threading.Thread | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -79,6 +81,23 @@ class ScriptedProvider:
         """For ``genai.Client(http_options={"base_url": …})``."""
         return self.url
 
+    @property
+    def gemini_live_options(self) -> Mapping[str, Any]:
+        """For ``genai.Client(http_options=…)``: Live sessions, which the SDK connects by TLS, and by nothing else.
+
+        A certificate for them is made with the ``cryptography`` package, which the SDK brings.
+        """
+        if self._live is None:
+            if self._loop is None:
+                raise RuntimeError("The scripted provider is not running.")
+            listening, trusting = tls.contexts()
+            opening = asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=listening)
+            server = asyncio.run_coroutine_threadsafe(opening, self._loop).result()
+            self._servers.append(server)
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            self._live = {"base_url": url, "async_client_args": {"ssl": trusting}}
+        return self._live
+
     def start(self) -> Self:
         """Listen; returns when the port is open. Raises ``OSError`` when it cannot be had."""
         loop = self._loop = asyncio.new_event_loop()
@@ -88,7 +107,8 @@ class ScriptedProvider:
             loop.close()
             raise
         self._port = server.sockets[0].getsockname()[1]
-        self._thread = threading.Thread(target=self._serve, args=(loop, server), name="scripted-provider", daemon=True)
+        self._servers, self._live = [server], None
+        self._thread = threading.Thread(target=self._serve, args=(loop,), name="scripted-provider", daemon=True)
         self._thread.start()
         return self
 
@@ -105,14 +125,16 @@ class ScriptedProvider:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
-    def _serve(self, loop: asyncio.AbstractEventLoop, server: asyncio.Server) -> None:
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         loop.run_forever()
-        server.close()
+        for server in self._servers:
+            server.close()
         for task in self._connections:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*self._connections, return_exceptions=True))
-        loop.run_until_complete(server.wait_closed())
+        for server in self._servers:
+            loop.run_until_complete(server.wait_closed())
         loop.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

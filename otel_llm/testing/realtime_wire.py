@@ -164,8 +164,8 @@ class RealtimeTalk:
         await self._send("response.done", response={**response, "usage": usage(counts)})
 
     async def _respond(self, response: dict[str, Any], reply: Reply, counts: Usage) -> None:
-        await self._send("response.created", response={**response})
         await asyncio.sleep(reply.delay)
+        await self._send("response.created", response={**response})
         if reply.body is not None:
             for message in json.loads(reply.body):
                 await self._socket.send(message)
