@@ -95,8 +95,7 @@ class Endpoint:
     where ``stream=True`` decides. ``details`` reads what is not tabular in a response; ``details_of_request`` the same
     in a request. ``subject`` is the parameter that the span is named after, ``agent`` one that names an agent to be
     asked in place of a model (``invoke_agent``), ``internal`` says that nothing is sent to a provider. ``content`` are
-    parameters that are content, ``result`` is the attribute of a response that is, in the form that ``result_of`` gives
-    it.
+    parameters that are content, ``result`` is the attribute of a response that is, as ``result_of`` gives it.
 
     Work that goes on after the answer (a background response, a video, a batch) has an id: ``unfinished`` gives it
     for a response that is not the last word, ``follows`` for a request that asks how the work stands. The request that
