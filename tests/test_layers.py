@@ -12,13 +12,14 @@ ROOT = Path(__file__).parent.parent
 
 #: The library's floors, lowest first. A module imports from its own floor or below.
 FLOORS = (
-    {"attribute", "attributes", "errors", "config", "plain"},
+    {"attribute", "attributes", "errors", "config", "plain", "runs"},
     {
         "context",
         "handles",
         "messages",
         "ongoing",
         "others",
+        "switches",
         "provider",
         "span",
         "content",
