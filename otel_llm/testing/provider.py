@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl
 
-from otel_llm.testing import gemini_wire, openai_routes, openai_wire, tls, websocket
+from otel_llm.testing import gemini_routes, openai_routes, openai_wire, tls, websocket
 from otel_llm.testing.form import read_form
 from otel_llm.testing.live_wire import LiveTalk
 from otel_llm.testing.realtime_wire import RealtimeTalk
@@ -31,7 +31,7 @@ class _Wire(NamedTuple):
 
 
 _OPENAI = _Wire(openai_routes.ROUTES, openai_wire.headers, openai_wire.error)
-_GEMINI = _Wire(gemini_wire.ROUTES, gemini_wire.headers, gemini_wire.error)
+_GEMINI = _Wire(gemini_routes.ROUTES, gemini_routes.headers, gemini_routes.error)
 #: Google's paths begin with these; the same path behind another one is OpenAI's.
 _GOOGLE = re.compile(r"^/v1(alpha|beta)|:\w+$")
 
