@@ -436,3 +436,15 @@ class TestPages:
         with pytest.raises(openai.BadRequestError):
             asyncio.run(main())
         assert instrumented.attributes()["error.type"] == "400"
+
+
+def test_a_recorded_stream_has_the_methods_that_the_sdks_has(instrumented: Spans, provider: ScriptedProvider) -> None:
+    """No more of them, so that who asks which there are gets the same answer."""
+
+    async def test(clients: Clients) -> None:
+        stream = await clients.call("chat.completions.create", **STREAM)
+        for name in ("close", "aclose", "__anext__", "__next__", "response"):
+            assert hasattr(stream, name) == hasattr(stream.__wrapped__, name), name
+        await stream.close()
+
+    _with(provider, True, test)
