@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 #: The library's floors, lowest first. A module imports from its own floor or below.
 FLOORS = (
-    {"attribute", "attributes", "errors", "config", "plain", "runs"},
+    {"attribute", "attributes", "errors", "config", "plain", "runs", "installed"},
     {
         "context",
         "handles",
@@ -32,7 +32,7 @@ FLOORS = (
     {"handed"},
     {"flow"},
     {"session"},
-    {"session_patches"},
+    {"session_patches", "targets"},
     {"export", "delivery", "patches", "instrument", "local", "testing"},
     {"__init__"},
 )
