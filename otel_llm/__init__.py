@@ -6,18 +6,21 @@
 
 from __future__ import annotations
 
-from otel_llm import errors, guardrails
+from otel_llm import errors, guardrails, kinds
 from otel_llm.context import context
 from otel_llm.errors import ConfigError, GuardrailBlocked, OtelLLMError, PromptError, PromptNotFound, PromptRenderError
 from otel_llm.export import flush
 from otel_llm.handles import call_of, last_call
 from otel_llm.instrument import instrument, uninstrument, version
+from otel_llm.manual import Call, Step, call, observe, record_call
 from otel_llm.patches import Instrumentation
+from otel_llm.pricing import Usage
 from otel_llm.prompts import Prompt, prompt, use_prompt
 
 __version__ = version()
 
 __all__ = [
+    "Call",
     "ConfigError",
     "GuardrailBlocked",
     "Instrumentation",
@@ -26,14 +29,20 @@ __all__ = [
     "PromptError",
     "PromptNotFound",
     "PromptRenderError",
+    "Step",
+    "Usage",
+    "call",
     "call_of",
     "context",
     "errors",
     "flush",
     "guardrails",
     "instrument",
+    "kinds",
     "last_call",
+    "observe",
     "prompt",
+    "record_call",
     "uninstrument",
     "use_prompt",
 ]

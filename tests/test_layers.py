@@ -34,6 +34,8 @@ FLOORS = (
     {"session"},
     {"session_patches", "targets"},
     {"export", "delivery", "patches", "instrument", "local", "testing"},
+    {"manual"},
+    {"kinds"},
     {"__init__"},
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
