@@ -10,7 +10,7 @@ from otel_llm import attributes as a
 from otel_llm.provider import Endpoint, Params, get
 from otel_llm.providers.openai_media_messages import asked
 from otel_llm.providers.openai_messages import listed
-from otel_llm.providers.openai_shared import IDENTITY, USAGE, failure, pair
+from otel_llm.providers.openai_shared import IDENTITY, USAGE, binary, failure, pair
 
 _REQUEST_ID = {a.PROVIDER_REQUEST_ID: "_request_id"}
 _FREE = {a.COST_STATUS: "free"}
@@ -153,6 +153,28 @@ def _search(method: str, **described: Any) -> Endpoint:
     )
 
 
+def _session_request(params: Params) -> Mapping[a.Attribute, Any]:
+    model = get(params.get("session"), "model")
+    return {a.REQUEST_MODEL: model} if isinstance(model, str) else {}
+
+
+def _session(module: str, method: str, *positional: str) -> Endpoint:
+    """What starts a model that then talks to somebody else: a browser, a telephone."""
+    return pair(
+        module,
+        method,
+        operation="start_session",
+        optional=True,
+        streamed=False,
+        positional=positional,
+        parameters={"call_id": a.RESPONSE_ID, "session_id": a.RESPONSE_ID, "max_output_tokens": a.MAX_TOKENS},
+        unrecorded=frozenset({"sdp", "session", "transport", "instructions", "tools", "audio", "prompt", "tracing"}),
+        paths={a.RESPONSE_ID: "session.id", **_REQUEST_ID},
+        details=binary,
+        details_of_request=_session_request,
+    )
+
+
 ENDPOINTS = (
     _batch("create", "create_batch"),
     _batch("retrieve", "fetch_response", positional=("batch_id",), follows=_batch_id, constants=_FREE),
@@ -178,6 +200,11 @@ ENDPOINTS = (
     # async, it gives a paginator at once, which asks when it is awaited
     _search("VectorStores"),
     _search("AsyncVectorStores"),
+    _session("realtime.calls", "Calls.create"),
+    _session("realtime.calls", "Calls.accept", "call_id"),
+    _session("live.live", "Live.create"),
+    _session("live.sessions", "Sessions.accept", "session_id"),
+    _session("live.sessions", "Sessions.fork", "session_id"),
     pair(
         "content_provenance_checks",
         "ContentProvenanceChecks.create",

@@ -11,7 +11,7 @@ from otel_llm.provider import Endpoint, Params, get
 from otel_llm.providers import openai_media_messages as m
 from otel_llm.providers.openai_media_streams import ImageFold, TranscriptFold
 from otel_llm.providers.openai_messages import listed
-from otel_llm.providers.openai_shared import IDENTITY, failure, pair, reported
+from otel_llm.providers.openai_shared import IDENTITY, binary, failure, pair, reported
 
 _REQUEST_ID = {a.PROVIDER_REQUEST_ID: "_request_id"}
 _FREE = {a.COST_STATUS: "free"}
@@ -66,15 +66,11 @@ def _speech_request(params: Params) -> Mapping[a.Attribute, Any]:
     return {a.OUTPUT_TYPE: "speech"} | ({a.CHARACTERS: len(text)} if isinstance(text, str) else {})
 
 
-def _binary(response: Any) -> Mapping[a.Attribute, Any]:
-    """The request's id, and the usage that speech has in the last of its events."""
+def _speech(response: Any) -> Mapping[a.Attribute, Any]:
+    """The request's id, and the usage that is in the last of the events where speech comes as such."""
+    values = binary(response)
     http = get(response, "response")
-    if http is None:
-        return {}
-    values: dict[a.Attribute, Any] = {}
-    if isinstance(id := http.headers.get("x-request-id"), str):
-        values[a.PROVIDER_REQUEST_ID] = id
-    if http.is_closed and http.headers.get("content-type", "").startswith("text/event-stream"):
+    if http is not None and http.is_closed and http.headers.get("content-type", "").startswith("text/event-stream"):
         values.update(_last_usage(http.content))
     return values
 
@@ -176,7 +172,7 @@ ENDPOINTS = (
         unrecorded=frozenset({"input", "instructions"}),
         messages=m.speech,
         output_messages=m.spoken,
-        details=_binary,
+        details=_speech,
         details_of_request=_speech_request,
     ),
     _sound("transcriptions", "Transcriptions.create", "transcribe_audio", fold=TranscriptFold),
@@ -212,7 +208,7 @@ ENDPOINTS = (
         positional=("video_id",),
         constants=_FREE,
         parameters={"video_id": a.RESPONSE_ID},
-        details=_binary,
+        details=binary,
     ),
     pair(
         "moderations",

@@ -103,6 +103,12 @@ def failure(response: Any) -> dict[a.Attribute, Any]:
     return {a.ERROR_TYPE: str(get(error, "code") or "failed")}
 
 
+def binary(response: Any) -> dict[a.Attribute, Any]:
+    """What there is to say of a file: the id of its request."""
+    id = request_id(response)
+    return {} if id is None else {a.PROVIDER_REQUEST_ID: id}
+
+
 def request_id(thing: Any) -> str | None:
     """The provider's id of the HTTP request of an error, of a response to be parsed, a stream or a file."""
     found = getattr(thing, "request_id", None)

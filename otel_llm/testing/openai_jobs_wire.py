@@ -255,8 +255,19 @@ def session(request: Request, reply: Reply) -> Answer:
     return stream(events, reply, event({"error": error_body(500, reply.error)}, "error"), headers(request))
 
 
+def offer(request: Request, reply: Reply) -> Answer:
+    """``POST /realtime/calls``: an answer to an offer to talk, for a browser."""
+    return Answer(201, b"v=0\r\n", headers=headers(request), media_type="application/sdp")
+
+
+def live(request: Request, reply: Reply) -> Answer:
+    """``POST /live/sessions`` and the ``/fork`` of one."""
+    talk = {"session": {"id": f"sess_{request.number:08d}"}, "transport": {"type": "webrtc", "sdp": "v=0"}}
+    return _answer(request, reply, talk)
+
+
 def accepted(request: Request, reply: Reply) -> Answer:
-    """``POST /agents/sessions/{id}/events``: nothing is said."""
+    """What is taken and not answered."""
     return Answer(202, b"", headers=headers(request))
 
 

@@ -78,6 +78,11 @@ ROUTES: Sequence[Route] = (
     _post("agents/sessions/{id}/events", "agents.events.create", jobs.accepted),
     _get("agents/sessions/{id}/events", "agents.events", jobs.session),
     _post("agents/automations/{id}/invocations", "agents.invocations", jobs.invocation),
+    _post("realtime/calls", "realtime.calls", jobs.offer),
+    _post("realtime/calls/{id}/accept", "realtime.calls.accept", jobs.accepted),
+    _post("live/sessions", "live.sessions", jobs.live),
+    _post("live/sessions/{id}/accept", "live.sessions.accept", jobs.accepted),
+    _post("live/sessions/{source}/fork", "live.sessions.fork", jobs.live),
     # last: its path is the end of chat's
     _post("completions", "completions", text.completions),
 )

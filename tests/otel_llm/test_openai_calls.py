@@ -180,6 +180,14 @@ CASES = [
             {"role": "user", "content": [{"type": "input_text", "text": "Why?"}]}]}]},
     ),
     Case("beta.agents.sessions.events.stream", {"session_id": "as_1"}, read="iterate"),
+    Case("realtime.calls.create", {"sdp": "v=0", "session": {"type": "realtime", "model": "gpt-realtime"}}),
+    Case("realtime.calls.accept", {"call_id": "rtc_7", "type": "realtime", "model": "gpt-realtime"}),
+    Case(
+        "live.create",
+        {"session": {"type": "realtime", "model": "gpt-realtime"}, "transport": {"type": "webrtc", "sdp": "v=0"}},
+    ),
+    Case("live.sessions.accept", {"session_id": "sess_7", "session": {"model": "gpt-realtime"}}),
+    Case("live.sessions.fork", {"session_id": "sess_7", "transport": {"type": "webrtc", "sdp": "v=0"}}),
     Case("beta.agents.automations.invocations.create", {"automation_id": "auto_1"}),
 ]  # fmt: skip
 
