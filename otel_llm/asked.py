@@ -85,9 +85,9 @@ def answered(call: Invocation) -> None:
     if call.output_messages:
         kept.messages(a.OUTPUT_MESSAGES.name, call.output_messages)
     if endpoint.result is not None and call.response is not None:
-        kept.value(endpoint.result.name, call.response)
+        kept.value(endpoint.result.name, endpoint.result_of(call.response))
     if (completion := call.scope.completion) is not None:
-        call.completed["outputs"] = completion.outputs(call.output_messages)
+        call.completed.setdefault("outputs", completion.outputs(call.output_messages))
 
 
 def told(call: Invocation, error: BaseException) -> str:

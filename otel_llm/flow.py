@@ -31,7 +31,7 @@ Args = tuple[Any, ...]
 Kwargs = Mapping[str, Any]
 
 
-class _Patch:
+class PatchBase:
     """What stands in the place of a function; ``scope`` is ``None`` once it is no longer in force.
 
     ``replaced`` is what was found there, ``original`` what is called, ``installed`` what was put there.
@@ -47,8 +47,12 @@ class _Patch:
         self.replaced: Any = None
         self.installed: Any = None
 
+    def method(self) -> Method:
+        """The function to put in the original's place. It outlives ``uninstrument()`` wherever a client kept it."""
+        raise NotImplementedError
 
-class Patch(_Patch):
+
+class Patch(PatchBase):
     """A patched method, and how it is read."""
 
     __slots__ = ("endpoint",)
@@ -58,7 +62,7 @@ class Patch(_Patch):
         self.endpoint = endpoint
 
     def method(self) -> Method:
-        """The method to put in the original's place. It outlives ``uninstrument()`` wherever a client kept it."""
+        """The method to put in the original's place."""
         original = self.original
 
         @functools.wraps(original)
@@ -78,7 +82,7 @@ class Patch(_Patch):
         return call_async if self.asynchronous else call
 
 
-class HookPatch(_Patch):
+class HookPatch(PatchBase):
     """A function inside an SDK that is listened to while a call is in flight."""
 
     __slots__ = ("hook",)
@@ -136,8 +140,13 @@ def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
     try:
         endpoint = patch.endpoint
         params = {**dict(zip(endpoint.positional, args[1:], strict=False)), **kwargs} if len(args) > 1 else kwargs
-        adopted = others.adoptable(endpoint.operation)
+        around = active.get()
+        if around is not None and not around.takes(endpoint.operation):
+            around = None
+        adopted = others.adoptable(endpoint.operation) if around is None else around.span
         call = Invocation(scope, endpoint, patch.provider.server(args[0]), params, adopted=adopted)
+        if around is not None:
+            call.around, around.inner = around, call
         headers.hold_back()
     except Exception:
         fault("starting a call")

@@ -122,13 +122,15 @@ class Invocation:
         self._once = threading.Lock()
         self._entered: list[Interceptor] = []
         self.provider = server.provider if server else ""
-        self.start: dict[str, Any] = {_OPERATION: endpoint.operation}
-        name = endpoint.operation
+        name, subject = endpoint.operation, params.get(endpoint.subject)
+        if endpoint.agent is not None and isinstance(agent := params.get(endpoint.agent), str):
+            name, subject = "invoke_agent", agent
+        self.start: dict[str, Any] = {_OPERATION: name}
         if server:
             self.start[_PROVIDER] = server.provider
         if isinstance(model := params.get("model"), str):
             self.start[_REQUEST_MODEL] = model = mended(model)
-        if isinstance(subject := params.get(endpoint.subject), str):
+        if isinstance(subject, str):
             name = f"{name} {mended(subject)}"
         if server and server.address:
             self.start[_SERVER_ADDRESS] = server.address
@@ -206,7 +208,7 @@ class Invocation:
             fault("reading a request")
         if content:
             self.read_content()
-        if self.scope.start_events and self.recording and self.around is None:
+        if self.scope.start_events and self.recording and self.around is None and self.at is None:
             try:
                 if self.scope.events.live:
                     self.scope.events.started(self.span, self.values)

@@ -15,9 +15,10 @@ import wrapt
 from opentelemetry.trace import NoOpTracer
 
 from otel_llm import others
-from otel_llm.flow import HookPatch, Patch
+from otel_llm.flow import HookPatch, Patch, PatchBase
 from otel_llm.invocation import Scope
 from otel_llm.provider import Provider
+from otel_llm.session_patches import SessionPatch, targets
 
 logger = logging.getLogger("otel_llm")
 
@@ -40,7 +41,7 @@ class State:
     scope: Scope | None = None
     wanted: frozenset[str] = frozenset()
     hooked: set[str] = field(default_factory=set)
-    patches: dict[tuple[Any, str], Patch | HookPatch] = field(default_factory=dict)
+    patches: dict[tuple[Any, str], PatchBase] = field(default_factory=dict)
     report: Instrumentation = field(default_factory=Instrumentation)
 
 
@@ -53,7 +54,7 @@ def put_in_force(scope: Scope, providers: dict[str, Provider]) -> Instrumentatio
         STATE.scope = scope
         STATE.wanted = frozenset(providers)
         for patch in STATE.patches.values():
-            patch.scope = _in_force(patch.provider)
+            patch.scope = in_force(patch.provider)
         for provider in providers.values():
             _hook(provider)
         return STATE.report
@@ -74,6 +75,7 @@ def take_back() -> None:
 def _hook(provider: Provider) -> None:
     """Patches what is imported, and sees to the rest when it is imported."""
     modules = [endpoint.module for endpoint in provider.endpoints] + [hook.module for hook in provider.hooks]
+    modules += [session.module for session in provider.sessions]
     for module in dict.fromkeys(modules):
         if module in sys.modules:
             _patch(provider, sys.modules[module])
@@ -115,6 +117,15 @@ def _patch(provider: Provider, module: ModuleType) -> None:
                     found = _find(module, target)
                     if found is not None and found[:2] not in STATE.patches:
                         _put(found, HookPatch(provider, hook, found[2], asynchronous))
+        for session in provider.sessions:
+            if session.module == module.__name__:
+                for target, role, asynchronous, expected in targets(session):
+                    found = _find(module, target)
+                    if found is None:
+                        _miss(f"{module.__name__}:{target}", not expected)
+                    elif found[:2] not in STATE.patches:
+                        _put(found, SessionPatch(provider, session, role, found[2], asynchronous))
+                        STATE.report.patched.append(f"{module.__name__}:{target}")
         if provider.name in STATE.report.waiting:
             STATE.report.waiting.remove(provider.name)
 
@@ -133,17 +144,17 @@ def _miss(label: str, optional: bool) -> None:
         logger.warning("%s is not in the installed SDK: calls of it are not recorded.", label)
 
 
-def _put(found: tuple[Any, str, Any], patch: Patch | HookPatch) -> None:
+def _put(found: tuple[Any, str, Any], patch: PatchBase) -> None:
     owner, name, patch.replaced = found
-    patch.scope = _in_force(patch.provider)
+    patch.scope = in_force(patch.provider)
     patch.installed = patch.method()
     setattr(owner, name, patch.installed)
     STATE.patches[owner, name] = patch
 
 
-def _in_force(provider: Provider) -> Scope | None:
-    """The scope for a provider's calls; none where nothing could come of them."""
+def in_force(provider: Provider | None = None) -> Scope | None:
+    """The scope for a provider's calls, or the application's own; none where nothing could come of them."""
     scope = STATE.scope
-    if scope is None or provider.name not in STATE.wanted:
+    if scope is None or (provider is not None and provider.name not in STATE.wanted):
         return None
     return None if isinstance(scope.tracer, NoOpTracer) and not (scope.policy or scope.metrics.live) else scope

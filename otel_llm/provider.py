@@ -93,8 +93,9 @@ class Endpoint:
     ``parameters`` maps a request parameter to its attribute; parameters that are neither there nor in ``unrecorded``
     become ``otel_llm.request.<name>``. ``config`` names a parameter that itself holds parameters. ``streamed`` is None
     where ``stream=True`` decides. ``details`` reads what is not tabular in a response; ``details_of_request`` the same
-    in a request. ``subject`` is the parameter that the span is named after, ``internal`` says that nothing is sent to
-    a provider. ``content`` are parameters that are content, ``result`` is the attribute of a response that is.
+    in a request. ``subject`` is the parameter that the span is named after, ``agent`` one that names an agent to be
+    asked in place of a model (``invoke_agent``), ``internal`` says that nothing is sent to a provider. ``content`` are
+    parameters that are content, ``result`` is the attribute of a response that is, as ``result_of`` gives it.
 
     Work that goes on after the answer (a background response, a video, a batch) has an id: ``unfinished`` gives it
     for a response that is not the last word, ``follows`` for a request that asks how the work stands. The request that
@@ -108,6 +109,7 @@ class Endpoint:
     positional: tuple[str, ...] = ()
     optional: bool = False
     subject: str = "model"
+    agent: str | None = None
     internal: bool = False
     parameters: Mapping[str, Attribute] = field(default_factory=dict)
     unrecorded: frozenset[str] = frozenset()
@@ -116,6 +118,7 @@ class Endpoint:
     constants: Mapping[Attribute, Any] = field(default_factory=dict)
     content: Mapping[str, Attribute] = field(default_factory=dict)
     result: Attribute | None = None
+    result_of: Callable[[Any], Any] = lambda response: response
     streamed: bool | None = None
     fold: Callable[[], Fold] | None = None
     messages: Callable[[Params], Sent] = lambda _: Sent([], [])
@@ -265,7 +268,7 @@ class Hook:
     """
 
     module: str
-    function: str
+    function: str | None
     async_function: str | None
     around: Callable[[Invocation, tuple[Any, ...], Mapping[str, Any]], Generator[None, Any, None]]
     of: Callable[[tuple[Any, ...], Mapping[str, Any]], Any] | None = None

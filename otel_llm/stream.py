@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from itertools import pairwise
-from types import AsyncGeneratorType, GeneratorType, TracebackType
+from types import GeneratorType, TracebackType
 from typing import Any, Self
 
 import wrapt
@@ -21,7 +21,7 @@ from otel_llm import attributes as a
 from otel_llm.config import fault
 from otel_llm.invocation import Invocation
 from otel_llm.provider import Fold
-from otel_llm.reaper import dropped
+from otel_llm.reaper import closed, dropped
 
 _FIRST, _CHUNKS = a.TIME_TO_FIRST_CHUNK.name, a.STREAM_CHUNKS.name
 _PER_CHUNK = a.TIME_PER_OUTPUT_CHUNK.name
@@ -97,8 +97,10 @@ class Recording:
                 call.response = self.fold.response()
         except Exception:
             fault("folding a stream")
-        call.end(error, outcome)
-        closed(self)
+        try:
+            call.end(error, outcome)
+        finally:
+            closed(self)
 
     def _measure(self, call: Invocation) -> None:
         call.values[_FIRST] = self.first - call.started
@@ -256,70 +258,61 @@ async def _closed(closing: Awaitable[Any], recording: Recording) -> Any:
 def _relay(recording: Recording, source: Iterator[Any], stream: Any) -> Generator[Any, None, None]:
     """The chunks of ``source``, taken in as they pass; for ``stream``, or in place of the SDK's own generator.
 
-    A generator that is dropped is told so first (``Recording.gone``), and left like one that is closed.
+    A generator that is dropped is told so first (``Recording.gone``), and then left like one that is closed.
     """
-    times, fold, call = recording.times, recording.fold.add, recording.call
-    try:
-        while recording.waiting:
-            yield recording.entered(source.__next__)
-        for chunk in source:
-            recording.chunks += 1
-            if times is not None:
-                times.append(time.perf_counter())
-            try:
-                if fold(chunk):
-                    call.gave(chunk)
-            except Exception:
-                fault("folding a chunk")
+    step, times, fold, call = source.__next__, recording.times, recording.fold.add, recording.call
+    while True:
+        try:
+            if recording.waiting:
+                chunk = recording.entered(step)
+            else:
+                chunk = step()
+                recording.chunks += 1
+                if times is not None:
+                    times.append(time.perf_counter())
+                try:
+                    if fold(chunk):
+                        call.gave(chunk)
+                except Exception:
+                    fault("folding a chunk")
+        except StopIteration:
+            recording.end("completed")
+            return
+        except BaseException as error:
+            recording.stopped(error)
+            raise
+        try:
             yield chunk
-    except StopIteration:
-        pass
-    except GeneratorExit:
-        if stream is None:
-            source.close()  # type: ignore[attr-defined]
-            recording.shut()
-        raise
-    except BaseException as error:
-        recording.stopped(error)
-        raise
-    recording.end("completed")
+        except BaseException:
+            if stream is None and isinstance(source, Generator):
+                source.close()
+                recording.shut()
+            raise
 
 
 async def _relay_async(recording: Recording, source: AsyncIterator[Any], stream: Any) -> AsyncGenerator[Any, None]:
-    """The same for chunks that are awaited."""
-    times, fold, call = recording.times, recording.fold.add, recording.call
-    try:
-        while recording.waiting:
-            yield await recording.entered_async(source.__anext__)
-        async for chunk in source:
-            recording.chunks += 1
-            if times is not None:
-                times.append(time.perf_counter())
-            try:
-                if fold(chunk):
-                    call.gave(chunk)
-            except Exception:
-                fault("folding a chunk")
-            yield chunk
-    except StopAsyncIteration:
-        pass
-    except GeneratorExit:
-        if stream is None:
-            await source.aclose()  # type: ignore[attr-defined]
-            recording.shut()
-        raise
-    except BaseException as error:
-        recording.stopped(error)
-        raise
-    recording.end("completed")
+    """The same for chunks that are awaited, and always for a ``stream``, which is kept."""
+    step = source.__anext__
+    while True:
+        try:
+            if recording.waiting:
+                chunk = await recording.entered_async(step)
+            else:
+                chunk = await step()
+                recording.add(chunk)
+        except StopAsyncIteration:
+            recording.end("completed")
+            return
+        except BaseException as error:
+            recording.stopped(error)
+            raise
+        yield chunk
 
 
 def recorded(stream: Any, recording: Recording) -> Any:
     """The SDK's stream, or what stands for it, that records itself; ``None`` for what is no stream."""
-    kind = type(stream)
-    if kind is GeneratorType or kind is AsyncGeneratorType:
-        relay = _relay if kind is GeneratorType else _relay_async
-        made: Any = relay(recording, stream, None)
+    if type(stream) is GeneratorType:
+        made: Any = _relay(recording, stream, None)
         made.__name__, made.__qualname__ = stream.__name__, stream.__qualname__
         recording.gone = weakref.ref(made, lambda _: dropped(recording))
         return made

@@ -176,7 +176,7 @@ def _build(place: Path, resolved: tuple[str, ...], forced: tuple[str, ...]) -> N
         pip = [uv, "pip"]
         at = ["--python", python]
     else:
-        make = [sys.executable, "-m", "venv", str(place)]
+        make = [sys.executable, "-m", "venv", "--upgrade-deps", str(place)]
         pip = [python, "-m", "pip"]
         at = []
     for command in (

@@ -32,8 +32,9 @@ class Guardrails:
 
     A rule that blocks refuses a request, or an answer that is not streamed, with
     :class:`~otel_llm.errors.GuardrailBlocked`; of a stream the answer is only observed, when it has ended, and so are
-    the request and the answer of a session's turn. A rule that fails is logged once and lets the call pass
-    (``otel_llm.guardrail.outcome`` = error). Calls that a rule makes itself, to ask a model, are not checked.
+    the request and the answer of a session's turn or of a call that is over already. A rule that fails is logged once
+    and lets the call pass (``otel_llm.guardrail.outcome`` = error). Calls that a rule makes itself, to ask a model, are
+    not checked.
     """
 
     def __init__(self, rules: Sequence[Guardrail]) -> None:
@@ -54,14 +55,14 @@ class Guardrails:
         """Checks what is about to be sent; raises GuardrailBlocked when it may not be."""
         if not self._before.rules or _checking.get():
             return
-        if blocked := self._check(call, "input", self._before, may_block=call.outcome is None):
+        if blocked := self._check(call, "input", self._before, may_block=call.outcome is None and call.at is None):
             raise GuardrailBlocked("input", blocked, call.handle)
 
     def after(self, call: Invocation) -> None:
         """Checks what came back; raises GuardrailBlocked when it may not be handed on and still can be held back."""
         if not self._after.rules or _BLOCKED in call.values or _checking.get():
             return
-        may_block = call.error is None and not call.streaming
+        may_block = call.error is None and call.at is None and not call.streaming
         if blocked := self._check(call, "output", self._after, may_block):
             raise GuardrailBlocked("output", blocked, call.handle)
 

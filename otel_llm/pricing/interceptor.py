@@ -55,7 +55,8 @@ class Pricing:
 
     The model that answered is looked up first, then the one that was asked for. A call whose model or usage is unknown
     gets ``otel_llm.cost.status`` = unpriced and no cost: never a false zero. A reader of responses that knows the usage
-    not to be the whole of it has said partial, an endpoint for which nothing is charged free.
+    not to be the whole of it has said partial, an endpoint for which nothing is charged free. A cost that the provider
+    said stays as it is; a call that is over already is priced as of when it was made.
     """
 
     policy = False
@@ -69,6 +70,8 @@ class Pricing:
     def after(self, call: Invocation) -> None:
         """Set the cost attributes; microseconds, no input or output."""
         values: dict[str, Any] = call.values
+        if values.get(_SOURCE) == "provider":
+            return
         if _INPUT not in values and _OUTPUT not in values:
             values.setdefault(_STATUS, "unpriced")
             return
@@ -76,7 +79,7 @@ class Pricing:
         tier = next(filter(None, map(values.get, _TIERS)), None)
         rates = None
         for model in (values.get(_RESPONSE_MODEL), values.get(_REQUEST_MODEL)):
-            if model and (rates := book.rates(call.provider, model, tier)):
+            if model and (rates := book.rates(call.provider, model, tier, call.at)):
                 break
         charge = rates.charge(Usage._make(map(values.get, _COUNTS, _NONE))) if rates else None
         if rates is None or charge is None:

@@ -2,92 +2,65 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Iterable
 from typing import Any
 
-from otel_llm.messages import (
-    Message,
-    Part,
-    blob_part,
-    message,
-    text_part,
-    tool_call_part,
-    tool_response_part,
-    uri_part,
-)
+from otel_llm.config import fault
+from otel_llm.messages import Message, Part, message
 from otel_llm.provider import Params, Sent, get
+from otel_llm.providers.google_parts import either, media, parts
 
 #: The conventions' finish reasons, by Gemini's; any other is given in lower case.
 _FINISH = {
     "STOP": "stop",
     "MAX_TOKENS": "length",
+    "CONTINUATION": "length",
     "SAFETY": "content_filter",
     "RECITATION": "content_filter",
     "BLOCKLIST": "content_filter",
     "PROHIBITED_CONTENT": "content_filter",
     "SPII": "content_filter",
+    "MODEL_ARMOR": "content_filter",
     "IMAGE_SAFETY": "content_filter",
     "IMAGE_PROHIBITED_CONTENT": "content_filter",
     "IMAGE_RECITATION": "content_filter",
     "MALFORMED_FUNCTION_CALL": "error",
+    "MALFORMED_RESPONSE": "error",
+    "MISSING_THOUGHT_SIGNATURE": "error",
+    "TOO_MANY_TOOL_CALLS": "error",
     "UNEXPECTED_TOOL_CALL": "error",
 }
 
 _ROLES = {"model": "assistant", "function": "tool"}
 
 
-def finish_reason(reason: Any) -> str:
-    """A finish reason in the conventions' words; empty where there is none yet."""
+def finish_reason(candidate: Any) -> str:
+    """Why a candidate ended, in the conventions' words; empty where it has not. Gemini stops in order to call."""
+    reason = get(candidate, "finish_reason")
     if reason is None:
         return ""
     name = str(getattr(reason, "value", reason))
-    return _FINISH.get(name, name.lower())
+    found = _FINISH.get(name, name.lower())
+    if found == "stop" and any(get(part, "function_call") for part in get(get(candidate, "content"), "parts") or ()):
+        return "tool_call"
+    return found
 
 
-def _part(item: Any) -> Part:
-    """One part, typed or as a dict."""
-    if isinstance(item, str):
-        return text_part(item)
-    text = get(item, "text")
-    if text is not None:
-        return {"type": "reasoning", "content": text} if get(item, "thought") else text_part(text)
-    if (call := _either(item, "function_call", "functionCall")) is not None:
-        return tool_call_part(get(call, "name"), get(call, "args"), get(call, "id"))
-    if (answer := _either(item, "function_response", "functionResponse")) is not None:
-        return tool_response_part(get(answer, "response"), get(answer, "id"))
-    if (blob := _either(item, "inline_data", "inlineData")) is not None:
-        return blob_part(get(blob, "data"), _either(blob, "mime_type", "mimeType"))
-    if (file := _either(item, "file_data", "fileData")) is not None:
-        mime_type = _either(file, "mime_type", "mimeType")
-        return uri_part(str(_either(file, "file_uri", "fileUri") or ""), _modality(mime_type), mime_type)
-    if get(item, "uri") is not None:  # an uploaded file
-        return uri_part(str(get(item, "uri")), _modality(get(item, "mime_type")), get(item, "mime_type"))
-    if hasattr(item, "tobytes") and hasattr(item, "size"):  # a picture of PIL's
-        return {"type": "blob", "modality": "image", "mime_type": "image/*"}
-    for kind in ("executable_code", "code_execution_result"):
-        if get(item, kind) is not None:
-            return {"type": kind, "content": get(item, kind)}
-    return {"type": "unknown"}
-
-
-def _either(item: Any, name: str, alias: str) -> Any:
-    """A field by its name, or in a dict by its name on the wire."""
-    value = get(item, name)
-    return get(item, alias) if value is None and isinstance(item, dict) else value
-
-
-def _modality(mime_type: Any) -> str:
-    kind = str(mime_type or "").partition("/")[0]
-    return kind if kind in ("image", "audio", "video") else "document"
+def _all(items: Iterable[Any]) -> list[Part]:
+    return [part for item in items for part in parts(item)]
 
 
 def _content(item: Any, role: str) -> Message:
-    parts = get(item, "parts")
-    if parts is None:
-        return message(role, [_part(item)])
+    """One content, or a part by itself."""
+    inner = get(item, "parts")
+    if inner is None:
+        return message(role, parts(item))
     said = str(get(item, "role") or role)
-    listed = parts if isinstance(parts, list | tuple) else [parts]
-    return message(_ROLES.get(said, said), [_part(part) for part in listed])
+    listed = inner if isinstance(inner, list | tuple) else [inner]
+    found = message(_ROLES.get(said, said), _all(listed))
+    if found["parts"] and all(part["type"] == "tool_call_response" for part in found["parts"]):
+        found["role"] = "tool"  # to Gemini it is the user who says what a function gave
+    return found
 
 
 def messages(contents: Any, role: str = "user") -> list[Message]:
@@ -103,15 +76,23 @@ def messages(contents: Any, role: str = "user") -> list[Message]:
         if isinstance(item, list | tuple):
             found += messages(item, role)
             loose = None
-        elif get(item, "parts") is not None:
+        elif _is_content(item):
             found.append(_content(item, role))
             loose = None
         elif loose is None:
-            loose = [_part(item)]
+            loose = parts(item)
             found.append(message(role, loose))
         else:
-            loose.append(_part(item))
+            loose += parts(item)
     return found
+
+
+def _is_content(item: Any) -> bool:
+    try:
+        return type(item) is not str and get(item, "parts") is not None
+    except Exception:
+        fault("a part of a message")
+        return False
 
 
 def sent(params: Params) -> Sent:
@@ -123,36 +104,30 @@ def output(response: Any) -> list[Message]:
     """The candidates of a response."""
     found = []
     for candidate in get(response, "candidates") or ():
-        content = get(candidate, "content")
-        item = _content(content, "assistant") if get(content, "parts") else message("assistant", [])
-        item["role"] = "assistant"
-        item["finish_reason"] = finish_reason(get(candidate, "finish_reason"))
+        item = message("assistant", _all(get(get(candidate, "content"), "parts") or ()))
+        item["finish_reason"] = finish_reason(candidate)
         found.append(item)
     return found
 
 
-def tool_definitions(params: Params) -> list[dict[str, Any]] | None:
-    """The tools on offer: functions by name, Python functions by theirs, built-in ones by their kind."""
-    tools = params.get("tools")
-    definitions: list[dict[str, Any]] = []
-    for tool in tools if isinstance(tools, list | tuple) else ():
-        if inspect.isroutine(tool):
-            found: dict[str, Any] = {"type": "function", "name": tool.__name__}
-            if tool.__doc__:
-                found["description"] = inspect.cleandoc(tool.__doc__)
-            definitions.append(found)
-            continue
-        for function in _either(tool, "function_declarations", "functionDeclarations") or ():
-            found = {"type": "function", "name": str(get(function, "name") or "")}
-            for key, name in (("description", "description"), ("parameters", "parameters"),
-                              ("parameters_json_schema", "parameters")):  # fmt: skip
-                if value := get(function, key):
-                    found[name] = value
-            definitions.append(found)
-        given = tool if isinstance(tool, dict) else dict.fromkeys(getattr(tool, "model_fields_set", ()), True)
-        definitions += [
-            {"type": name, "name": name}
-            for name in given
-            if name not in ("function_declarations", "functionDeclarations")
-        ]
-    return definitions or None
+def prompted(params: Params) -> Sent:
+    """The prompt of a request for pictures or videos, and what it is to be made from."""
+    said = params.get("source") or params
+    found = _all([prompt]) if isinstance(prompt := get(said, "prompt"), str) else []
+    found += [part for name in _MADE_FROM for part in _pictures(get(said, name))]
+    return Sent([], [message("user", found)] if found else [])
+
+
+_MADE_FROM = (
+    "image", "video", "last_frame", "person_image", "product_images", "scribble_image", "reference_images",
+)  # fmt: skip
+
+
+def _pictures(given: Any) -> list[Part]:
+    """Pictures and videos, by themselves or with what they are for."""
+    found: list[Part] = []
+    for item in given if isinstance(given, list | tuple) else () if given is None else (given,):
+        for name, alias in (("reference_image", "referenceImage"), ("product_image", "productImage"), ("image", "")):
+            item = either(item, name, alias) or item
+        found += [media(item)]
+    return found

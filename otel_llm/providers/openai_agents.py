@@ -27,7 +27,17 @@ _SAMPLING = {
     "run_id": a.RESPONSE_ID,
 }
 _WRITTEN = frozenset(
-    {"instructions", "additional_instructions", "additional_messages", "tools", "thread", "input", "agent", "events"}
+    {
+        "instructions",
+        "additional_instructions",
+        "additional_messages",
+        "tools",
+        "thread",
+        "input",
+        "agent",
+        "events",
+        "reasoning",
+    }
 )
 
 
@@ -232,7 +242,13 @@ def _made(module: str, method: str) -> Endpoint:
     )
 
 
-_SESSION = {**USAGE, a.CONVERSATION_ID: "id", a.AGENT_ID: "agent.id", a.PROVIDER_REQUEST_ID: "_request_id"}
+_SESSION = {
+    **USAGE,
+    a.CONVERSATION_ID: "id",
+    a.AGENT_ID: "agent.id",
+    a.RESPONSE_MODEL: "agent.model",
+    a.PROVIDER_REQUEST_ID: "_request_id",
+}
 
 ENDPOINTS = (
     _made("beta.assistants", "Assistants.create"),

@@ -250,5 +250,6 @@ def output(response: Any) -> list[Message]:
     if not parts:
         return []
     said = message("assistant", parts)
-    said["finish_reason"] = finish_reason(response)
+    if reason := finish_reason(response):
+        said["finish_reason"] = reason
     return [said]

@@ -107,6 +107,34 @@ def _run_id(params: Params) -> str | None:
     return str(params.get("run_id"))
 
 
+def _index(module: str, method: str, *unrecorded: str) -> Endpoint:
+    """What has files embedded, so that they can be searched."""
+    return pair(
+        f"vector_stores.{module}",
+        method,
+        operation="embed_file",
+        subject="",
+        streamed=False,
+        positional=("vector_store_id",),
+        parameters={"vector_store_id": a.DATA_SOURCE_ID},
+        unrecorded=frozenset({"attributes", *unrecorded}),
+        paths={a.RESPONSE_ID: "id", **_STATUS, **_REQUEST_ID},
+        details=failure,
+    )
+
+
+def _documents(page: Any) -> list[dict[str, Any]]:
+    """What was found, in the conventions' schema."""
+    return [
+        {
+            "id": get(found, "file_id"),
+            "score": get(found, "score"),
+            "content": "\n".join(str(get(part, "text")) for part in listed(get(found, "content"))),
+        }
+        for found in listed(get(page, "data"))
+    ]
+
+
 def _search(method: str, **described: Any) -> Endpoint:
     return Endpoint(
         operation="retrieval",
@@ -120,6 +148,7 @@ def _search(method: str, **described: Any) -> Endpoint:
         paths=_REQUEST_ID,
         content={"query": a.RETRIEVAL_QUERY},
         result=a.RETRIEVAL_DOCUMENTS,
+        result_of=_documents,
         **described,
     )
 
@@ -137,13 +166,15 @@ ENDPOINTS = (
         "Graders.run",
         operation="grade",
         streamed=False,
-        unrecorded=frozenset({"item"}),
+        unrecorded=frozenset({"item", "model_sample"}),
         paths=_REQUEST_ID,
         messages=asked("model_sample"),
     ),
     _eval("create", "create_eval_run", "eval_id"),
     _eval("retrieve", "fetch_response", "run_id", follows=_run_id, constants=_FREE),
     _eval("cancel", "cancel_eval_run", "run_id", follows=_run_id, constants=_FREE),
+    _index("files", "Files.create", "file_id"),
+    _index("file_batches", "FileBatches.create", "files"),
     # async, it gives a paginator at once, which asks when it is awaited
     _search("VectorStores"),
     _search("AsyncVectorStores"),

@@ -14,6 +14,7 @@ from otel_llm.providers.openai_messages import listed
 from otel_llm.providers.openai_shared import IDENTITY, failure, pair, reported
 
 _REQUEST_ID = {a.PROVIDER_REQUEST_ID: "_request_id"}
+_FREE = {a.COST_STATUS: "free"}
 _TOKENS = {
     a.INPUT_TOKENS: "usage.input_tokens",
     a.OUTPUT_TOKENS: "usage.output_tokens",
@@ -123,9 +124,10 @@ def _sound(module: str, method: str, operation: str, **described: Any) -> Endpoi
 
 def _video_details(response: Any) -> Mapping[a.Attribute, Any]:
     values = failure(response)
-    seconds = get(response, "seconds")
-    if get(response, "status") == "completed" and str(seconds).isdecimal():
-        values[a.VIDEO_SECONDS] = int(seconds)
+    if get(response, "status") == "completed":
+        values[a.VIDEOS] = 1
+        if str(seconds := get(response, "seconds")).isdecimal():
+            values[a.VIDEO_SECONDS] = int(seconds)
     return values
 
 
@@ -189,6 +191,7 @@ ENDPOINTS = (
         positional=("video_id",),
         parameters={"video_id": a.RESPONSE_ID},
         follows=lambda params: str(params.get("video_id")),
+        constants=_FREE,
     ),
     pair(
         "videos",
@@ -207,6 +210,7 @@ ENDPOINTS = (
         optional=True,
         streamed=False,
         positional=("video_id",),
+        constants=_FREE,
         parameters={"video_id": a.RESPONSE_ID},
         details=_binary,
     ),
@@ -215,6 +219,7 @@ ENDPOINTS = (
         "Moderations.create",
         operation="moderate",
         streamed=False,
+        constants=_FREE,
         unrecorded=frozenset({"input"}),
         paths=IDENTITY,
         messages=m.moderated,

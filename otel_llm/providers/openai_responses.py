@@ -71,6 +71,7 @@ def _decided(response: Any) -> list[Message]:
     return [message("assistant", parts)] if parts else []
 
 
+_FREE = {a.API_TYPE: "responses", a.COST_STATUS: "free"}
 _READ: dict[str, Any] = {
     "paths": {**IDENTITY, **USAGE, a.RESPONSE_SERVICE_TIER: "service_tier", a.RESPONSE_STATUS: "status"},
     "constants": {a.API_TYPE: "responses"},
@@ -100,6 +101,7 @@ _FOLLOW: dict[str, Any] = {
     "unrecorded": frozenset({"include", "include_obfuscation"}),
     "follows": _named,
     **_READ,
+    "constants": _FREE,
 }
 
 
@@ -135,12 +137,15 @@ def _of(package: str, optional: bool) -> tuple[Endpoint, ...]:
             operation="count_tokens",
             optional=True,
             streamed=False,
-            constants={a.API_TYPE: "responses"},
+            constants=_FREE,
             paths={a.COUNTED_TOKENS: "input_tokens", a.PROVIDER_REQUEST_ID: "_request_id"},
             **_ASKED,
         ),
     )
 
+
+#: Nothing is charged for what is only kept.
+_KEPT = {a.COST_STATUS: "free"}
 
 ENDPOINTS = (
     *_of("responses", optional=False),
@@ -150,6 +155,7 @@ ENDPOINTS = (
         "conversations.conversations",
         "Conversations.create",
         operation="create_conversation",
+        constants=_KEPT,
         streamed=False,
         unrecorded=frozenset({"items"}),
         paths={a.CONVERSATION_ID: "id", a.PROVIDER_REQUEST_ID: "_request_id"},
@@ -159,6 +165,7 @@ ENDPOINTS = (
         "conversations.items",
         "Items.create",
         operation="add_conversation_items",
+        constants=_KEPT,
         streamed=False,
         positional=("conversation_id",),
         parameters={"conversation_id": a.CONVERSATION_ID},

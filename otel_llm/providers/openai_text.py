@@ -102,7 +102,7 @@ ENDPOINTS = (
         positional=("completion_id",),
         parameters={"completion_id": a.RESPONSE_ID},
         follows=lambda params: str(params.get("completion_id")),
-        **_CHAT,
+        **_CHAT | {"constants": {a.API_TYPE: "chat_completions", a.COST_STATUS: "free"}},
     ),
     pair(
         "completions",

@@ -1,4 +1,4 @@
-"""OpenAI's Responses API: one JSON object, or the full sequence of typed events."""
+"""OpenAI's Responses API: one JSON object, or the full sequence of typed events; work in the background."""
 
 from __future__ import annotations
 
@@ -13,16 +13,49 @@ from otel_llm.testing.wire import EPOCH, Answer, answer_json, event, stream
 _INCOMPLETE = {"length": "max_output_tokens", "blocked": "content_filter"}
 
 
+#: States of work in the background before it is finished, and after it was given up.
+_WAITING = ("queued", "in_progress")
+_EMPTY = (*_WAITING, "failed", "cancelled")
+
+
 def responses(request: Request, reply: Reply) -> Answer:
-    """``POST /responses``, plain or streamed."""
-    final = _response(request, reply, list(_items(request, reply)))
+    """``POST /responses``, ``GET /responses/{id}`` and its ``/cancel``, plain or streamed."""
+    state = reply.state or _usual_state(request)
+    final = _response(request, reply, [] if state in _EMPTY else list(_items(request, reply)), state)
     if not request.stream:
         return answer_json(final, headers=headers(request))
+    after = int(request.query.get("starting_after", "-1"))
     numbered = [
         event({"type": name, "sequence_number": number, **fields}, name)
         for number, (name, fields) in enumerate(_events(final, reply))
+        if number > after
     ]
     return stream(numbered, reply, _failure(request, reply, final), headers(request))
+
+
+def compact(request: Request, reply: Reply) -> Answer:
+    """``POST /responses/compact``."""
+    output = {"id": f"cmp_{request.number:08d}", "type": "compaction", "encrypted_content": "gAAAAA=="}
+    body = {
+        "id": f"resp_{request.number:08d}",
+        "object": "response.compaction",
+        "created_at": EPOCH + request.number,
+        "output": [output],
+        "usage": usage(reply.usage_for(request)),
+    }
+    return answer_json(body, headers=headers(request))
+
+
+def count(request: Request, reply: Reply) -> Answer:
+    """``POST /responses/input_tokens``."""
+    body = {"object": "response.input_tokens", "input_tokens": reply.usage_for(request).input}
+    return answer_json(body, headers=headers(request))
+
+
+def _usual_state(request: Request) -> str:
+    if request.operation == "responses.cancel":
+        return "cancelled"
+    return "queued" if request.body.get("background") and not request.stream else ""
 
 
 def usage(counts: Usage) -> dict[str, Any]:
@@ -36,20 +69,20 @@ def usage(counts: Usage) -> dict[str, Any]:
     }
 
 
-def _response(request: Request, reply: Reply, output: list[dict[str, Any]]) -> dict[str, Any]:
+def _response(request: Request, reply: Reply, output: list[dict[str, Any]], state: str) -> dict[str, Any]:
     body = request.body
     reason = _INCOMPLETE.get(reply.finish)
     return {
-        "id": f"resp_{request.number:08d}",
+        "id": request.groups.get("id") or f"resp_{request.number:08d}",
         "object": "response",
         "created_at": EPOCH + request.number,
-        "status": "incomplete" if reason else "completed",
-        "background": False,
-        "error": None,
+        "status": state or ("incomplete" if reason else "completed"),
+        "background": bool(body.get("background")),
+        "error": {"code": reply.error_code or "server_error", "message": reply.error} if state == "failed" else None,
         "incomplete_details": {"reason": reason} if reason else None,
         "instructions": body.get("instructions"),
         "max_output_tokens": body.get("max_output_tokens"),
-        "model": reply.model or request.model,
+        "model": reply.model or request.model or "gpt-5-mini",
         "output": output,
         "parallel_tool_calls": body.get("parallel_tool_calls", True),
         "previous_response_id": body.get("previous_response_id"),
@@ -62,13 +95,14 @@ def _response(request: Request, reply: Reply, output: list[dict[str, Any]]) -> d
         "tools": body.get("tools", []),
         "top_p": body.get("top_p", 1.0),
         "truncation": "disabled",
-        "usage": usage(reply.usage_for(request)) if reply.report_usage else None,
+        "usage": usage(reply.usage_for(request)) if reply.report_usage and state not in _EMPTY else None,
         "user": None,
         "metadata": body.get("metadata") or {},
     }
 
 
 def _items(request: Request, reply: Reply) -> Iterator[dict[str, Any]]:
+    yield from (dict(item) for item in reply.items)
     if reply.thinking or reply.usage_for(request).reasoning:
         summary = [{"type": "summary_text", "text": reply.thinking}] if reply.thinking else []
         yield {"id": f"rs_{request.number:08d}", "type": "reasoning", "summary": summary}
@@ -112,7 +146,7 @@ def _events(final: dict[str, Any], reply: Reply) -> Iterator[_Event]:
                 yield "response.function_call_arguments.delta", {**at, "delta": piece}
             done = {"name": item["name"], "arguments": item["arguments"]}
             yield "response.function_call_arguments.done", {**at, **done}
-        else:
+        elif item["type"] == "reasoning":
             yield from _summary_events(at, item["summary"], reply)
         yield "response.output_item.done", {"output_index": index, "item": item}
     yield f"response.{final['status']}", {"response": final}
@@ -152,7 +186,7 @@ def _empty(item: dict[str, Any]) -> dict[str, Any]:
         "reasoning": {"summary": []},
     }
     started: dict[str, Any] = {"status": "in_progress"} if "status" in item else {}
-    return {**item, **started, **emptied[item["type"]]}
+    return {**item, **started, **emptied.get(item["type"], {})}
 
 
 def _failure(request: Request, reply: Reply, final: dict[str, Any]) -> bytes:

@@ -73,6 +73,27 @@ def chat(request: Request, reply: Reply) -> Answer:
     return _chat_stream(request, reply) if request.stream else _chat_plain(request, reply)
 
 
+def completions(request: Request, reply: Reply) -> Answer:
+    """``POST /completions``, plain or streamed."""
+    prompts = request.body.get("prompt")
+    count = (len(prompts) if isinstance(prompts, list) else 1) * (request.body.get("n") or 1)
+
+    def part(texts: Sequence[tuple[int, str]], finish: str | None, counts: bool) -> dict[str, Any]:
+        choices = [{"index": i, "text": text, "logprobs": None, "finish_reason": finish} for i, text in texts]
+        body = {**_envelope(request, reply, "text_completion"), "id": f"cmpl-{request.number:08d}", "choices": choices}
+        return {**body, "usage": usage(reply.usage_for(request))} if counts and reply.report_usage else body
+
+    if not request.stream:
+        whole = [(index, reply.text) for index in range(count)]
+        return answer_json(part(whole, _finish(reply), True), headers=headers(request))
+    with_usage = bool((request.body.get("stream_options") or {}).get("include_usage"))
+    events = [event(part([(index, piece)], None, False)) for index in range(count) for piece in reply.pieces()]
+    events += [event(part([(index, "")], _finish(reply), False)) for index in range(count)]
+    events += [event(part([], None, True))] if with_usage else []
+    events.append(b"data: [DONE]\n\n")
+    return stream(events, reply, event({"error": error_body(500, reply.error)}), headers(request))
+
+
 def usage(counts: Usage) -> dict[str, Any]:
     """``CompletionUsage``."""
     details = {"cached_tokens": counts.cached, "audio_tokens": counts.input_modalities.get("audio", 0)}
@@ -94,6 +115,7 @@ def usage(counts: Usage) -> dict[str, Any]:
 
 def _chat_plain(request: Request, reply: Reply) -> Answer:
     message: dict[str, Any] = {
+        **({"reasoning_content": reply.thinking} if reply.thinking else {}),
         "role": "assistant",
         "content": reply.text or None,
         "refusal": reply.refusal or None,
@@ -110,7 +132,7 @@ def _chat_plain(request: Request, reply: Reply) -> Answer:
         for index in range(request.body.get("n") or 1)
     ]
     if reply.report_usage:
-        body["usage"] = usage(reply.usage_for(request))
+        body["usage"] = usage(reply.usage_for(request)) | reply.extra.get("usage", {})
     return answer_json(body, headers=headers(request))
 
 
@@ -130,6 +152,8 @@ def _chat_stream(request: Request, reply: Reply) -> Answer:
 
     for index in range(request.body.get("n") or 1):
         send([choice({"role": "assistant", "content": None if reply.tool_calls else "", "refusal": None}, None, index)])
+        for piece in split(reply.thinking, reply.chunks):
+            send([choice({"reasoning_content": piece}, None, index)])
         for piece in reply.pieces():
             send([choice({"content": piece}, None, index)])
         for piece in split(reply.refusal, reply.chunks):
@@ -138,7 +162,7 @@ def _chat_stream(request: Request, reply: Reply) -> Answer:
             send([choice({"tool_calls": [delta]}, None, index)])
         send([choice({}, _finish(reply), index)])
     if with_usage:
-        send([], usage(reply.usage_for(request)))
+        send([], usage(reply.usage_for(request)) | reply.extra.get("usage", {}))
     events.append(b"data: [DONE]\n\n")
     return stream(events, reply, event({"error": error_body(500, reply.error)}), headers(request))
 
@@ -159,12 +183,13 @@ def _function(call: ToolCall) -> dict[str, str]:
 
 def _envelope(request: Request, reply: Reply, kind: str) -> dict[str, Any]:
     return {
-        "id": f"chatcmpl-{request.number:08d}",
+        "id": request.groups.get("id") or f"chatcmpl-{request.number:08d}",
         "object": kind,
         "created": EPOCH + request.number,
         "model": reply.model or request.model,
         "service_tier": "default",
         "system_fingerprint": "fp_scripted",
+        **{name: value for name, value in reply.extra.items() if name != "usage"},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import re
 import threading
@@ -13,8 +14,10 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl
 
-from otel_llm.testing import gemini_wire, openai_routes, openai_wire
+from otel_llm.testing import gemini_wire, openai_routes, openai_wire, tls, websocket
 from otel_llm.testing.form import read_form
+from otel_llm.testing.live_wire import LiveTalk
+from otel_llm.testing.realtime_wire import RealtimeTalk
 from otel_llm.testing.script import Reply, Request, Script, follow
 from otel_llm.testing.wire import Answer, Route
 
@@ -45,6 +48,8 @@ class ScriptedProvider:
         self._answer = follow(script)
         self._port = port
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._servers: list[asyncio.Server] = []
+        self._live: Mapping[str, Any] | None = None
         self._thread: threading.Thread | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -76,6 +81,23 @@ class ScriptedProvider:
         """For ``genai.Client(http_options={"base_url": …})``."""
         return self.url
 
+    @property
+    def gemini_live_options(self) -> Mapping[str, Any]:
+        """For ``genai.Client(http_options=…)``: Live sessions, which the SDK connects by TLS, and by nothing else.
+
+        A certificate for them is made with the ``cryptography`` package, which the SDK brings.
+        """
+        if self._live is None:
+            if self._loop is None:
+                raise RuntimeError("The scripted provider is not running.")
+            listening, trusting = tls.contexts()
+            opening = asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=listening)
+            server = asyncio.run_coroutine_threadsafe(opening, self._loop).result()
+            self._servers.append(server)
+            url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            self._live = {"base_url": url, "async_client_args": {"ssl": trusting}}
+        return self._live
+
     def start(self) -> Self:
         """Listen; returns when the port is open. Raises ``OSError`` when it cannot be had."""
         loop = self._loop = asyncio.new_event_loop()
@@ -85,7 +107,8 @@ class ScriptedProvider:
             loop.close()
             raise
         self._port = server.sockets[0].getsockname()[1]
-        self._thread = threading.Thread(target=self._serve, args=(loop, server), name="scripted-provider", daemon=True)
+        self._servers, self._live = [server], None
+        self._thread = threading.Thread(target=self._serve, args=(loop,), name="scripted-provider", daemon=True)
         self._thread.start()
         return self
 
@@ -102,14 +125,16 @@ class ScriptedProvider:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
-    def _serve(self, loop: asyncio.AbstractEventLoop, server: asyncio.Server) -> None:
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         loop.run_forever()
-        server.close()
+        for server in self._servers:
+            server.close()
         for task in self._connections:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*self._connections, return_exceptions=True))
-        loop.run_until_complete(server.wait_closed())
+        for server in self._servers:
+            loop.run_until_complete(server.wait_closed())
         loop.close()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -129,9 +154,14 @@ class ScriptedProvider:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """One request and its answer; False when the connection shall end."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        raw_head = await reader.readuntil(b"\r\n\r\n")
+        head = raw_head.decode("latin-1").split("\r\n")
         method, path, _ = head[0].split(" ", 2)
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+        if headers.get("upgrade", "").lower() == "websocket" and (talk := _talk(path)):
+            ask = functools.partial(self._ask, method, path, headers)
+            await websocket.serve(talk, raw_head, path, reader, writer, ask)
+            return False
         raw = await _body(reader, headers)
         reply, answer = self._decide(method, path, headers, raw)
         await asyncio.sleep(reply.delay)
@@ -155,6 +185,21 @@ class ScriptedProvider:
         await writer.drain()
         return True
 
+    def _ask(
+        self, method: str, path: str, headers: Mapping[str, str], operation: str, body: Mapping[str, Any]
+    ) -> tuple[Request, Reply]:
+        """What the script says to a turn of a session."""
+        number = len(self.requests) + 1
+        request = Request(method, path, headers, body, operation, str(body.get("model") or ""), True, number)
+        self.requests.append(request)
+        return request, self._scripted(request)
+
+    def _scripted(self, request: Request) -> Reply:
+        try:
+            return self._answer(request)
+        except Exception as error:
+            return Reply(status=500, error=f"The script raised {type(error).__name__}: {error}")
+
     def _decide(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> tuple[Reply, Answer]:
         wire = _GEMINI if _GOOGLE.search(path.partition("?")[0]) else _OPENAI
         body = _fields(headers.get("content-type", ""), raw)
@@ -165,10 +210,7 @@ class ScriptedProvider:
         elif answer is None:
             reply = Reply(status=404, error=f"Unknown request: {method} {path}")
         else:
-            try:
-                reply = self._answer(request)
-            except Exception as error:
-                reply = Reply(status=500, error=f"The script raised {type(error).__name__}: {error}")
+            reply = self._scripted(request)
         if reply.body is not None:
             return reply, Answer(reply.status, reply.body, headers=wire.headers(request))
         if wire is _OPENAI and reply.finish == "prompt_blocked":
@@ -176,6 +218,13 @@ class ScriptedProvider:
         if reply.status >= 400 or answer is None:
             return reply, wire.error(request, reply)
         return reply, answer(request, reply)
+
+
+def _talk(path: str) -> websocket.Talks | None:
+    """Who talks on a path; nobody on most."""
+    if "BidiGenerateContent" in path:
+        return LiveTalk
+    return RealtimeTalk if path.partition("?")[0].endswith("/realtime") else None
 
 
 async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:

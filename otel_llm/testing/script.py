@@ -85,9 +85,13 @@ class Reply:
     text: str = ""
     tool_calls: Sequence[ToolCall] = ()
     thinking: str = ""
-    """Summary of the thoughts: Gemini ``thought`` parts, OpenAI reasoning items."""
+    """Summary of the thoughts: Gemini ``thought`` parts, OpenAI reasoning items; in chat as DeepSeek sends it."""
     refusal: str = ""
     """OpenAI's refusal; Gemini sends it as text."""
+    items: Sequence[Mapping[str, Any]] = ()
+    """Items of a response before all others, as OpenAI's Responses API has them: calls of its own tools."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """More fields of the answer's JSON, as other hosts have them; those of ``usage`` are added to its own."""
     finish: Literal["stop", "length", "blocked", "prompt_blocked"] = "stop"
     state: str = ""
     """How work stands that goes on after the answer, in the provider's word; finished when empty."""

@@ -29,6 +29,7 @@ class Call:
         self.values: dict[str, Any] = {}
         self.handle = "00-trace-span-01"
         self.error: BaseException | None = None
+        self.outcome = self.at = None
         self.streaming = streaming
         self.answer = answer
         self.system_instructions = [message("system", [text_part(text)]) for text in system]

@@ -15,6 +15,7 @@ from otel_llm.messages import messages_json, parts_json, texts, to_json
 from otel_llm.providers import google_messages as google
 from otel_llm.providers import openai_items
 from otel_llm.providers import openai_messages as openai
+from otel_llm.providers.google_tools import tool_definitions
 
 PNG = b"\x89PNG\r\n\x1a\n"
 SHA = "4c4b6a3be1314ab86138bef4314dde022e600960d8689a2c8f8631802d20dab6"
@@ -185,7 +186,7 @@ def test_gemini_tools() -> None:
 
     declared = types.FunctionDeclaration(name="melt", description="Melt it.")
     tools = [burn, types.Tool(function_declarations=[declared]), types.Tool(google_search=types.GoogleSearch())]
-    assert google.tool_definitions({"tools": tools}) == [
+    assert tool_definitions({"tools": tools}) == [
         {"type": "function", "name": "burn", "description": "Burn something."},
         {"type": "function", "name": "melt", "description": "Melt it."},
         {"type": "google_search", "name": "google_search"},

@@ -276,7 +276,7 @@ def test_unknown_models_are_remembered_in_bounded_space(book: PriceBook) -> None
 
 class TestInterceptor:
     def price(self, book: PriceBook, values: dict[str, Any], provider: str = "openai") -> dict[str, Any]:
-        call: Any = SimpleNamespace(values=dict(values), provider=provider)
+        call: Any = SimpleNamespace(values=dict(values), provider=provider, at=None)
         pricing = Pricing(book)
         pricing.before(call)
         pricing.after(call)
