@@ -143,8 +143,9 @@ def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
         around = active.get()
         if around is not None and not around.takes(endpoint.operation):
             around = None
-        adopted = others.adoptable(endpoint.operation) if around is None else around.span
+        adopted = others.adoptable(endpoint.operation, scope.tracer) if around is None else around.span
         call = Invocation(scope, endpoint, patch.provider.server(args[0]), params, adopted=adopted)
+        call.quiet = others.in_client(patch.provider.requests(args[0]))
         if around is not None:
             call.around, around.inner = around, call
         headers.hold_back()

@@ -16,7 +16,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, Tracer, set_span_in_context
 
-from otel_llm import asked, handles, ongoing, others, record
+from otel_llm import asked, handles, ongoing, record
 from otel_llm import attributes as a
 from otel_llm.config import fault
 from otel_llm.content import Content, Kept
@@ -82,17 +82,17 @@ class Invocation:
     """A call. ``values`` are the span's attributes so far, by name; interceptors read and add to them.
 
     ``kept`` is its content, where that is kept; ``rounds`` are the responses of all requests that the SDK made for it,
-    where these were several; ``gaps`` are the seconds between its chunks. ``busy`` says that the SDK does more between
-    chunks than wait for them: it runs tools. A span that somebody else has begun for the same call is ``adopted``, and
-    theirs to end. A call that the application records itself may be ``around`` this one, which is then part of it, as
-    its ``inner`` one. ``at`` is when a call was made that is over already, which nothing can refuse any more.
+    where these were several; ``gaps`` are the seconds between its chunks. ``busy``: the SDK does more between chunks
+    than wait for them, it runs tools. ``quiet``: others below are told to record nothing. A span that somebody else has
+    begun for the same call is ``adopted``, and theirs to end. A call that the application records itself may be
+    ``around`` this one, its ``inner`` one. ``at`` is when a call was made that is over, which nothing can refuse.
     """
 
     error: BaseException | None = None
     outcome: str | None = None
     response: Any = None
     retries: int = 0
-    busy: bool = False
+    busy = quiet = False
     at: datetime | None = None
     ends: int | None = None
     around: Invocation | None = None
@@ -177,7 +177,7 @@ class Invocation:
     def enter(self) -> Place:
         """Makes the span the current one, and the call the active one."""
         context = set_span_in_context(self.span)
-        if others.in_client():
+        if self.quiet:
             context = otel_context.set_value(_SUPPRESS, True, context)
         return Place(context, otel_context.attach(context), active.set(None if self.endpoint.internal else self))
 

@@ -1,20 +1,25 @@
 """Other GenAI instrumentations in the same process: a call is one span, whoever else looks at it, and that is said.
 
-- One that is around a call (a framework, an instrumentor that patched later) has begun a span for it: that span is
-  adopted, and gets what it does not have yet.
-- One whose patch of the same method is below ours is passed by.
-- One that is below, in the client, is told by the context that nothing is to be recorded.
+- One that patches the same methods is passed by, whoever came first: a call is recorded here, and by nobody else.
+- One that sits in the client, below every method, is told by the context that nothing is to be recorded.
+- One that is around a call (a framework that calls the SDK) has begun a span for it: that span is adopted, and gets
+  what it does not have yet. A span that goes elsewhere than ours is none of it: each place gets one.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
-from opentelemetry.trace import INVALID_SPAN, Span, get_current_span
+from opentelemetry import context as otel_context
+from opentelemetry.trace import INVALID_SPAN, Span, Tracer, get_current_span
 
 from otel_llm import attributes as a
+from otel_llm import runs
 
 logger = logging.getLogger("otel_llm")
 
@@ -32,12 +37,23 @@ OTHERS = {
     "langfuse.openai": "langfuse",
 }
 
-#: Those that sit in the client, below every method.
-IN_CLIENT = ("openinference.instrumentation.openai", "logfire._internal.integrations.llm_providers")
+OURS = "otel_llm"
 
-_INFERENCE = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
-_OPERATION, _OURS = a.OPERATION.name, a.COST_STATUS.name
+#: Those that patch while they are imported; all others have a switch.
+AT_IMPORT = ("langfuse.openai",)
+
+#: What kind of call an operation is, in OpenInference's word, and in that of older instrumentations.
+_KINDS = {
+    "chat": "LLM",
+    "text_completion": "LLM",
+    "generate_content": "LLM",
+    "embeddings": "EMBEDDING",
+    "completion": "LLM",
+    "embedding": "EMBEDDING",
+}
+_OPERATION = a.OPERATION.name
 _said: set[str] = set()
+_adopted: WeakSet[Span] = WeakSet()
 
 
 def say(key: str, sentence: str, *values: Any) -> None:
@@ -47,43 +63,78 @@ def say(key: str, sentence: str, *values: Any) -> None:
         logger.warning(sentence, *values)
 
 
+def known(module: str) -> str | None:
+    """The instrumentation that a module belongs to, by its own module, or :data:`OURS`; ``None`` for any other."""
+    return next((name for name in (OURS, *OTHERS) if module == name or module.startswith(f"{name}.")), None)
+
+
 def loaded() -> list[str]:
     """The distributions of other instrumentations that are loaded in this process."""
     return [distribution for module, distribution in OTHERS.items() if module in sys.modules]
 
 
-def adoptable(operation: str) -> Span | None:
+# Around a call --------------------------------------------------------------------------------------------------------
+
+
+def adoptable(operation: str, tracer: Tracer) -> Span | None:
     """The span that somebody else has begun for the very call that begins now; ``None`` where there is none."""
+    kind = _KINDS.get(operation)
+    if kind is None or not (otel_context.get_current() or runs.begun()):
+        return None
+    for span in _candidates(kind):
+        if span.is_recording() and span not in _adopted and _same_place(span, tracer):
+            scope = getattr(getattr(span, "instrumentation_scope", None), "name", None)
+            say(
+                f"adopted {scope}",
+                "%s records model calls too: otel_llm adds to its spans and makes none of its own for the same calls.",
+                scope,
+            )
+            with suppress(TypeError):  # not every span can be remembered weakly
+                _adopted.add(span)
+            return span
+    return None
+
+
+def _candidates(kind: str) -> Iterator[Span]:
+    """Spans of the kind that are begun and not ended here: the current one, and those of runs."""
     span = get_current_span()
-    if span is INVALID_SPAN or operation not in _INFERENCE:
-        return None
-    attributes = getattr(span, "attributes", None)
-    if not attributes or not span.is_recording():
-        return None
-    known = attributes.get(_OPERATION) in _INFERENCE or attributes.get("openinference.span.kind") in _KINDS
-    if not known or _OURS in attributes:
-        return None
-    scope = getattr(getattr(span, "instrumentation_scope", None), "name", None)
-    if scope == "otel_llm":
-        return None
-    say(
-        f"adopted {scope}",
-        "%s records model calls too: otel_llm adds to its spans and makes none of its own for the same calls.",
-        scope,
-    )
-    return span
+    if span is not INVALID_SPAN:
+        attributes = getattr(span, "attributes", None)
+        if attributes and kind in (
+            attributes.get("openinference.span.kind"),
+            _KINDS.get(attributes.get(_OPERATION)),
+            _KINDS.get(attributes.get("llm.request.type")),
+        ):
+            scope = getattr(getattr(span, "instrumentation_scope", None), "name", None)
+            if scope != "otel_llm":
+                yield span
+    if kind == "LLM":
+        yield from runs.spans()
 
 
-_KINDS = frozenset({"LLM", "EMBEDDING"})
+def _same_place(span: Any, tracer: Any) -> bool:
+    """Whether a span goes where a tracer's spans go; where that cannot be seen, it is taken to."""
+    theirs = getattr(span, "_span_processor", None) or getattr(getattr(span, "span", None), "_span_processor", None)
+    tracer = getattr(tracer, "_tracer", None) or getattr(tracer, "tracer", None) or tracer  # behind a proxy
+    ours = getattr(tracer, "span_processor", None)
+    return theirs is None or ours is None or theirs is ours
 
 
-def below(function: Any, label: str) -> Any:
-    """A method without the patches of other instrumentations around it, which are passed by and said."""
-    while (inner := getattr(function, "__wrapped__", None)) is not None:
-        module = _module(function)
-        other = next((name for name in OTHERS if module == name or module.startswith(f"{name}.")), None)
+# Patches of the same methods ------------------------------------------------------------------------------------------
+
+
+def below(function: Any, label: str, ours: Any = None) -> Any:
+    """A method without the patches of other instrumentations around it, which are passed by and said.
+
+    What is ``ours`` and in force is the end of the way; patches of ours that are not in force are no more than others.
+    """
+    while function is not ours and (inner := getattr(function, "__wrapped__", None)) is not None:
+        other = known(_module(function))
         if other is None:
             break
+        function = inner
+        if other == OURS:
+            continue
         say(
             f"passed {other}",
             "%s has patched %s and more: while otel_llm is active its patches are passed by, so that a call is one "
@@ -91,8 +142,21 @@ def below(function: Any, label: str) -> Any:
             OTHERS[other],
             label,
         )
+    return function
+
+
+def without(function: Any, makers: Collection[str]) -> Any:
+    """A method without the patches around it that come from certain instrumentations."""
+    while (inner := getattr(function, "__wrapped__", None)) is not None and known(_module(function)) in makers:
         function = inner
     return function
+
+
+def layers(function: Any) -> Iterator[Any]:
+    """A method, and what is below it, patch by patch."""
+    while function is not None:
+        yield function
+        function = getattr(function, "__wrapped__", None)
 
 
 def _module(function: Any) -> str:
@@ -102,16 +166,21 @@ def _module(function: Any) -> str:
     return str(scope.get("__name__", "")) if scope else type(wrapper).__module__
 
 
-def in_client() -> bool:
-    """Whether one that sits in the client is loaded."""
-    modules = sys.modules
-    for module in IN_CLIENT:
-        if module in modules:
-            say(
-                f"quiet {module}",
-                "%s is loaded too: it is told to record nothing while otel_llm records a call (nor do HTTP "
-                "instrumentations then).",
-                OTHERS[module],
-            )
-            return True
-    return False
+# In the client --------------------------------------------------------------------------------------------------------
+
+
+def in_client(request: Any) -> bool:
+    """Whether one sits in a client: around the function through which all of its requests go."""
+    if getattr(request, "__wrapped__", None) is None:
+        return False
+    makers = [known(_module(layer)) for layer in layers(request)]
+    other = next((maker for maker in makers if maker in OTHERS), None)
+    if other is None:
+        return False
+    say(
+        f"quiet {other}",
+        "%s has patched the client: it is told to record nothing while otel_llm records a call (nor do HTTP "
+        "instrumentations then).",
+        OTHERS[other],
+    )
+    return True

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import logging
 import sys
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import wrapt
 from opentelemetry.trace import NoOpTracer
 
-from otel_llm import others
-from otel_llm.flow import HookPatch, Patch, PatchBase
+from otel_llm import others, runs, switches
+from otel_llm.config import fault
+from otel_llm.flow import Method, PatchBase
+from otel_llm.installed import installed, lacking, version
 from otel_llm.invocation import Scope
 from otel_llm.provider import Provider
-from otel_llm.session_patches import SessionPatch, targets
+from otel_llm.targets import Target, targets
 
 logger = logging.getLogger("otel_llm")
 
@@ -39,8 +41,9 @@ class State:
 
     lock: threading.RLock = field(default_factory=threading.RLock)
     scope: Scope | None = None
-    wanted: frozenset[str] = frozenset()
+    wanted: dict[str, Provider] = field(default_factory=dict)
     hooked: set[str] = field(default_factory=set)
+    targets: dict[str, dict[str, list[Target]]] = field(default_factory=dict)
     patches: dict[tuple[Any, str], PatchBase] = field(default_factory=dict)
     report: Instrumentation = field(default_factory=Instrumentation)
 
@@ -48,86 +51,117 @@ class State:
 STATE = State()
 
 
+class Bypass(PatchBase):
+    """In place of another instrumentation's patch of a method that goes through a patched one: the method itself."""
+
+    __slots__ = ()
+
+    def method(self) -> Method:
+        """The method."""
+        return self.original
+
+
 def put_in_force(scope: Scope, providers: dict[str, Provider]) -> Instrumentation:
     """Patches what is imported, sees to the rest when it is imported, and gives every patch the scope."""
     with STATE.lock:
         STATE.scope = scope
-        STATE.wanted = frozenset(providers)
+        STATE.wanted = providers
+        STATE.targets = {name: targets(provider) for name, provider in providers.items()}
+        _restore({place: patch for place, patch in STATE.patches.items() if patch.provider.name not in providers})
         for patch in STATE.patches.values():
             patch.scope = in_force(patch.provider)
         for provider in providers.values():
             _hook(provider)
+        switches.listen(settle)
+        runs.listen()
         return STATE.report
 
 
 def take_back() -> None:
     """Takes every patch back; methods that a client has kept pass calls through untouched."""
     with STATE.lock:
+        switches.leave()
         STATE.scope = None
-        for (owner, name), patch in STATE.patches.items():
-            patch.scope = None
-            if owner.__dict__.get(name) is patch.installed:  # else somebody has patched it after us, and calls through
-                setattr(owner, name, patch.replaced)
-        STATE.patches.clear()
+        _restore(dict(STATE.patches))
         STATE.report = Instrumentation()
+
+
+def settle(gone: str | None = None) -> None:
+    """Sees to it that a call is one span after another instrumentation was turned on, or off, which then is ``gone``.
+
+    What it has put around our patches, or in their place, is passed by; what it has left behind is not put back.
+    """
+    with STATE.lock:
+        if STATE.scope is None:
+            return
+        if gone is not None:
+            for patch in STATE.patches.values():
+                patch.replaced = others.without(patch.replaced, {gone, others.OURS})
+        for provider in STATE.wanted.values():
+            for module in STATE.targets[provider.name]:
+                if module in sys.modules:
+                    _imported(provider, sys.modules[module])
+
+
+def _restore(patches: dict[tuple[Any, str], PatchBase]) -> None:
+    """Puts back what patches replaced; where somebody has patched above one, it stays there and calls through."""
+    for (owner, name), patch in patches.items():
+        patch.scope = None
+        if vars(owner).get(name) is patch.installed:
+            if patch.replaced is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, patch.replaced)
+        del STATE.patches[owner, name]
 
 
 def _hook(provider: Provider) -> None:
     """Patches what is imported, and sees to the rest when it is imported."""
-    modules = [endpoint.module for endpoint in provider.endpoints] + [hook.module for hook in provider.hooks]
-    modules += [session.module for session in provider.sessions]
-    for module in dict.fromkeys(modules):
+    found = STATE.targets[provider.name]
+    for module in found:
         if module in sys.modules:
-            _patch(provider, sys.modules[module])
+            _imported(provider, sys.modules[module])
         elif module not in STATE.hooked:
-            wrapt.register_post_import_hook(functools.partial(_patch, provider), module)
+            wrapt.register_post_import_hook(partial(_imported, provider), module)
             STATE.hooked.add(module)
-    if provider.package not in sys.modules or sys.modules[provider.package] is None:
-        found = STATE.report.waiting if installed(provider) else STATE.report.absent
-        if provider.name not in found:
-            found.append(provider.name)
+    if sys.modules.get(provider.package) is None:
+        state = STATE.report.waiting if installed(provider.package) else STATE.report.absent
+        if provider.name not in state:
+            state.append(provider.name)
+    for module in lacking(provider.package, found):
+        _miss(provider, [target.label for target in found[module] if target.expected])
 
 
-def installed(provider: Provider) -> bool:
-    """Whether an SDK can be imported, without importing it."""
+def _imported(provider: Provider, module: ModuleType) -> None:
+    """Patches the functions of a module, as far as they are there."""
     try:
-        return importlib.util.find_spec(provider.package) is not None
-    except (ImportError, ValueError):  # a parent package that is not there, or an import that is forbidden
-        return False
+        with STATE.lock:
+            if STATE.scope is not None and provider.name in STATE.wanted:
+                _patch(provider, module)
+    except Exception:  # the application is in the middle of importing it
+        fault(f"patching {module.__name__}")
 
 
 def _patch(provider: Provider, module: ModuleType) -> None:
-    """Patches the methods of a module, those that are there; the others are said once."""
-    with STATE.lock:
-        if STATE.scope is None or provider.name not in STATE.wanted:
-            return
-        for endpoint in provider.endpoints:
-            for target, asynchronous in ((endpoint.method, False), (endpoint.async_method, True)):
-                if endpoint.module == module.__name__ and target is not None:
-                    found = _find(module, target)
-                    if found is None:
-                        _miss(f"{module.__name__}:{target}", endpoint.optional)
-                    elif found[:2] not in STATE.patches:
-                        original = others.below(found[2], f"{module.__name__}:{target}")
-                        _put(found, Patch(provider, endpoint, original, asynchronous))
-                        STATE.report.patched.append(f"{module.__name__}:{target}")
-        for hook in provider.hooks:
-            for target, asynchronous in ((hook.function, False), (hook.async_function, True)):
-                if hook.module == module.__name__ and target is not None:
-                    found = _find(module, target)
-                    if found is not None and found[:2] not in STATE.patches:
-                        _put(found, HookPatch(provider, hook, found[2], asynchronous))
-        for session in provider.sessions:
-            if session.module == module.__name__:
-                for target, role, asynchronous, expected in targets(session):
-                    found = _find(module, target)
-                    if found is None:
-                        _miss(f"{module.__name__}:{target}", not expected)
-                    elif found[:2] not in STATE.patches:
-                        _put(found, SessionPatch(provider, session, role, found[2], asynchronous))
-                        STATE.report.patched.append(f"{module.__name__}:{target}")
-        if provider.name in STATE.report.waiting:
-            STATE.report.waiting.remove(provider.name)
+    missing = []
+    for target in STATE.targets[provider.name][module.__name__]:
+        found = _find(module, target.name)
+        if found is None:
+            if target.expected:
+                missing.append(target.label)
+        elif not _stands(found, target.label):
+            _put(found, target.patch(others.below(found[2], target.label)))
+            if target.counts and target.label not in STATE.report.patched:
+                STATE.report.patched.append(target.label)
+    _miss(provider, missing)
+    for label in provider.through:
+        place, _, name = label.partition(":")
+        if place == module.__name__ and (found := _find(module, name)) is not None and not _stands(found, label):
+            bare = others.below(found[2], label)
+            if bare is not found[2]:
+                _put(found, Bypass(provider, bare, False))
+    if provider.name in STATE.report.waiting:
+        STATE.report.waiting.remove(provider.name)
 
 
 def _find(module: ModuleType, target: str) -> tuple[Any, str, Any] | None:
@@ -138,14 +172,31 @@ def _find(module: ModuleType, target: str) -> tuple[Any, str, Any] | None:
     return None if function is None else (owner, name, function)
 
 
-def _miss(label: str, optional: bool) -> None:
-    if label not in STATE.report.missing and not optional:
-        STATE.report.missing.append(label)
-        logger.warning("%s is not in the installed SDK: calls of it are not recorded.", label)
+def _miss(provider: Provider, labels: Iterable[str]) -> None:
+    """Says what an SDK does not have, once."""
+    new = [label for label in labels if label not in STATE.report.missing]
+    if new:
+        STATE.report.missing += new
+        be, them = ("is", "it") if len(new) == 1 else ("are", "them")
+        said = "%s %s not in the installed SDK (%s): calls of %s are not recorded."
+        logger.warning(said, ", ".join(new), be, version(provider.distribution), them)
+
+
+def _stands(found: tuple[Any, str, Any], label: str) -> bool:
+    """Whether a function is patched; where other instrumentations have come above our patch, it is put above them."""
+    owner, name, function = found
+    patch = STATE.patches.get((owner, name))
+    if patch is None or not any(layer is patch.installed for layer in others.layers(function)):
+        return False
+    if function is not patch.installed and others.below(function, label, patch.installed) is patch.installed:
+        patch.replaced = vars(owner)[name]
+        setattr(owner, name, patch.installed)
+    return True
 
 
 def _put(found: tuple[Any, str, Any], patch: PatchBase) -> None:
-    owner, name, patch.replaced = found
+    owner, name, _ = found
+    patch.replaced = others.without(vars(owner).get(name), {others.OURS})
     patch.scope = in_force(patch.provider)
     patch.installed = patch.method()
     setattr(owner, name, patch.installed)

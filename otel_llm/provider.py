@@ -72,10 +72,6 @@ def _nothing(_: Any) -> Mapping[Attribute, Any]:
     return {}
 
 
-def _no_messages(_: Any) -> list[Message]:
-    return []
-
-
 def _missing(_: Any) -> tuple[Any, ...]:
     raise AttributeError
 
@@ -123,7 +119,7 @@ class Endpoint:
     fold: Callable[[], Fold] | None = None
     messages: Callable[[Params], Sent] = lambda _: Sent([], [])
     tool_definitions: Callable[[Params], list[dict[str, Any]] | None] = lambda _: None
-    output_messages: Callable[[Any], list[Message]] = _no_messages
+    output_messages: Callable[[Any], list[Message]] = lambda _: []
     details: Callable[[Any], Mapping[Attribute, Any]] = _nothing
     details_of_request: Callable[[Params], Mapping[Attribute, Any]] = _nothing
     unfinished: Callable[[Any], str | None] | None = None
@@ -337,7 +333,8 @@ class Provider:
     """An SDK: its names for import and on the package index, its endpoints, and who its clients talk to.
 
     ``request_id`` gives the provider's id of the HTTP request, of a stream, of an answer that is still to be parsed, or
-    of an error.
+    of an error; ``requests`` the method of a client through which all of its requests go. ``through`` are methods that
+    are not patched because they call ones that are, ``module:Class.name``.
     """
 
     name: str
@@ -348,3 +345,5 @@ class Provider:
     hooks: Sequence[Hook] = ()
     sessions: Sequence[Session] = ()
     request_id: Callable[[Any], str | None] = _no_id
+    requests: Callable[[Any], Any] = _no_id
+    through: Sequence[str] = ()

@@ -6,9 +6,10 @@ what it takes as bytes is not, and the call ends when the HTTP response does, or
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from enum import Enum
 from typing import Any
 
@@ -63,69 +64,124 @@ class _Nothing:
         """There is none."""
 
 
-class _Unread(Recording):
-    """What is known of a response that the caller goes through; ``streamed`` once it has the SDK's stream of it."""
+#: Methods of a response by which a caller takes its bytes.
+_TAKES = frozenset({"read", "aread", "text", "json", "write_to_file", "stream_to_file"})
 
-    __slots__ = ("http", "streamed")
+
+class _Unread(Recording):
+    """What is known of a response that the caller goes through.
+
+    ``whole`` once the caller has all of it, ``broken`` the error by which it could not, ``known`` while the caller goes
+    by ways that are seen: an HTTP response is closed by its end as by anything else.
+    """
+
+    __slots__ = ("broken", "http", "known", "whole")
 
     def __init__(self, call: Invocation, http: Any) -> None:
         fold = call.endpoint.fold if call.streaming else None
         super().__init__(call, _Nothing() if fold is None else fold())
         self.http = http
-        self.streamed = False
+        self.whole = False
+        self.known = True
+        self.broken: BaseException | None = None
 
     def end(self, outcome: str, error: BaseException | None = None) -> None:
-        """Ends the call; a response that was dropped when nothing was left of it has been read."""
-        if outcome == "abandoned" and not self.streamed and self.http.is_closed:
-            outcome = "completed"
+        """Ends the call; by what is known of the response, where it was only closed or dropped."""
+        if outcome in ("closed_early", "abandoned"):
+            if self.whole or (outcome == "abandoned" and not self.known and self.http.is_closed):
+                outcome = "completed"
+            elif self.broken is not None:
+                outcome, error = "error", self.broken
         super().end(outcome, error)
 
-    def closing(self) -> Callable[[], None]:
-        """Looks how far the response has come before it is closed; ends the call accordingly when called."""
-        whole = self.http.is_closed and not self.streamed
+    def taken(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """A method by which the caller takes bytes, which are passed on as they are."""
 
-        def closed() -> None:
-            error = sys.exception()  # of the ``with`` that is being left
-            if whole:
-                self.end("completed")
-            elif error is not None and _broke(error, self.http):
-                self.end("error", error)
-            else:
-                self.left(error)
+        @functools.wraps(method)
+        def take(*args: Any, **kwargs: Any) -> Any:
+            try:
+                result = method(*args, **kwargs)
+            except BaseException as error:
+                self._met(error)
+                raise
+            if hasattr(result, "__next__"):
+                return self._passed(result)
+            if hasattr(result, "__anext__"):
+                return self._passed_async(result)
+            if inspect.isawaitable(result):
+                return self._awaited(result)
+            self.whole = True
+            return result
 
-        return closed
+        return take
+
+    def _passed(self, pieces: Generator[Any, Any, Any]) -> Generator[Any, Any, None]:
+        try:
+            yield from pieces
+        except BaseException as error:
+            self._met(error)
+            raise
+        self.whole = True
+
+    async def _passed_async(self, pieces: AsyncGenerator[Any, Any]) -> AsyncGenerator[Any, None]:
+        try:
+            async for piece in pieces:
+                yield piece
+        except BaseException as error:
+            self._met(error)
+            raise
+        finally:
+            await pieces.aclose()
+        self.whole = True
+
+    async def _awaited(self, result: Awaitable[Any]) -> Any:
+        try:
+            found = await result
+        except BaseException as error:
+            self._met(error)
+            raise
+        self.whole = True
+        return found
+
+    def _met(self, error: BaseException) -> None:
+        """Remembers an error of receiving this very response; any other is the caller's."""
+        try:
+            if getattr(error, "request", None) is self.http.request:
+                self.broken = error
+        except RuntimeError:  # httpx's, for what has no request
+            pass
 
 
-def _broke(error: BaseException, http: Any) -> bool:
-    """Whether an error is that of receiving this very response."""
-    try:
-        return getattr(error, "request", None) is http.request
-    except RuntimeError:  # httpx, for an error or a response without a request
-        return False
+class _Seen(wrapt.BaseObjectProxy[Any]):
+    """What bytes are taken from: the SDK's response or the HTTP response below."""
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.__wrapped__, name)
+        if (name in _TAKES or name.startswith(("iter_", "aiter_"))) and callable(found):
+            return self._self_recording.taken(found)
+        return found
+
+    def close(self) -> Any:
+        """Closes the response, and ends the call."""
+        try:
+            return self.__wrapped__.close()
+        finally:
+            self._self_recording.left(sys.exception())
 
 
-class _Http(wrapt.BaseObjectProxy[Any]):
-    """The HTTP response below; closing it ends the call."""
+class _Http(_Seen):
+    """The HTTP response."""
 
     def __init__(self, http: Any, recording: _Unread) -> None:
         super().__init__(http)
         self._self_recording = recording
 
-    def close(self) -> Any:
-        """Closes the response."""
-        closed = self._self_recording.closing()
-        try:
-            return self.__wrapped__.close()
-        finally:
-            closed()
-
     async def aclose(self) -> Any:
-        """Closes the response."""
-        closed = self._self_recording.closing()
+        """Closes the response, and ends the call."""
         try:
             return await self.__wrapped__.aclose()
         finally:
-            closed()
+            self._self_recording.left(sys.exception())
 
 
 class _Raw(wrapt.BaseObjectProxy[Any]):
@@ -149,12 +205,19 @@ class _Raw(wrapt.BaseObjectProxy[Any]):
         except BaseException as error:
             self._self_recording.stopped(error)
             raise
-        return parsed if args or kwargs else self._parsed(parsed)
+        return self._parsed(parsed, bool(args or kwargs))
 
-    def _parsed(self, parsed: Any) -> Any:
-        """What the caller gets: a recorded stream, the same each time, or the answer, with which the call ends."""
+    def _parsed(self, parsed: Any, otherwise: bool) -> Any:
+        """What the caller gets: a recorded stream, the same each time, or the answer, with which the call ends.
+
+        What is parsed into another type than the SDK's is not looked at.
+        """
         recording: _Unread = self._self_recording
         call = recording.call
+        if otherwise:
+            recording.known = not call.streaming
+            recording.whole = not call.streaming
+            return parsed
         if not call.streaming:
             if not call.ended:
                 call.response = parsed
@@ -165,7 +228,6 @@ class _Raw(wrapt.BaseObjectProxy[Any]):
             found = None if isinstance(recording.fold, _Nothing) else recorded(parsed, recording)
             if found is None:
                 return parsed
-            recording.streamed = True
             self._self_stream = found
             call.gave(self._self_stream)
         return self._self_stream
@@ -174,19 +236,11 @@ class _Raw(wrapt.BaseObjectProxy[Any]):
         dropped(self._self_recording)
 
 
-class _Open(_Raw):
+class _Open(_Raw, _Seen):
     """A response that is received by the caller."""
 
-    def close(self) -> Any:
-        """Closes the response."""
-        closed = self._self_recording.closing()
-        try:
-            return self.__wrapped__.close()
-        finally:
-            closed()
 
-
-class _OpenAsync(_Raw):
+class _OpenAsync(_Raw, _Seen):
     """A response that is received by the caller, by coroutines."""
 
     async def parse(self, *args: Any, **kwargs: Any) -> Any:
@@ -196,15 +250,14 @@ class _OpenAsync(_Raw):
         except BaseException as error:
             self._self_recording.stopped(error)
             raise
-        return parsed if args or kwargs else self._parsed(parsed)
+        return self._parsed(parsed, bool(args or kwargs))
 
     async def close(self) -> Any:
-        """Closes the response."""
-        closed = self._self_recording.closing()
+        """Closes the response, and ends the call."""
         try:
             return await self.__wrapped__.close()
         finally:
-            closed()
+            self._self_recording.left(sys.exception())
 
 
 _KINDS = {Form.RAW: _Raw, Form.OPEN: _Open, Form.OPEN_ASYNC: _OpenAsync}

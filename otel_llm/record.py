@@ -13,6 +13,7 @@ from otel_llm.asked import told
 from otel_llm.config import fault
 from otel_llm.errors import error_type
 from otel_llm.messages import mended
+from otel_llm.others import say
 
 if TYPE_CHECKING:
     from otel_llm.invocation import Invocation
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 _OUTCOME, _RETRIES, _ERROR, _TRUNCATED = (
     a.STREAM_OUTCOME.name, a.RETRY_COUNT.name, a.ERROR_TYPE.name, a.CONTENT_TRUNCATED.name
 )  # fmt: skip
+
+#: Attributes of an adopted span that are ours to say, whoever has said them.
+_ALWAYS = ("otel_llm.", "gen_ai.prompt.")
 
 #: Types that a span keeps as they are.
 _PLAIN = frozenset({int, float, bool})
@@ -53,7 +57,7 @@ def put(call: Invocation) -> None:
     error = call.error
     if error is not None:
         values[_ERROR] = error_type(error)
-    elif _ERROR in values:  # the provider answered that it failed
+    elif _ERROR in values and not call.adopted:  # the provider answered that it failed
         span.set_status(Status(StatusCode.ERROR, values[_ERROR]))
     kept = call.kept
     if kept is not None and kept.truncated:
@@ -63,15 +67,15 @@ def put(call: Invocation) -> None:
     if error is not None:
         _failed(call, error)
     plain = _mend(values)
-    new = values
+    content = {} if kept is None else kept.values
+    _mend(content)
+    new = {**values, **content} if scope.content.span else values
     if call.adopted:
-        theirs = getattr(span, "attributes", None) or {}
-        new = {name: value for name, value in values.items() if name not in theirs}
-    if kept is None:
+        new = _missing(call, new)
+    if new:
         fill(span, new, plain)
+    if kept is None:
         return
-    _mend(kept.values)
-    fill(span, {**new, **kept.values} if scope.content.span else new, plain)
     record = None
     if scope.content.event and scope.events.live:
         record = scope.events.details(span, values, kept.values)
@@ -79,6 +83,16 @@ def put(call: Invocation) -> None:
         scope.completion(span, record, **call.completed)
     if record is not None:
         scope.events.send(record)
+
+
+def _missing(call: Invocation, values: dict[str, Any]) -> dict[str, Any]:
+    """What an adopted span does not have yet, and what is ours to say in any case: cost, prompt, guardrails."""
+    span: Any = call.span
+    if not span.is_recording():
+        say("ended", "A span that was begun for a model call had ended before the call did: it lacks what came of it.")
+        return {}
+    theirs = getattr(span, "attributes", None) or {}
+    return {name: value for name, value in values.items() if name.startswith(_ALWAYS) or name not in theirs}
 
 
 def _failed(call: Invocation, error: BaseException) -> None:

@@ -219,13 +219,15 @@ class AsyncStream(_Stream):
         finally:
             self._self_recording.left(error)
 
-    async def close(self) -> Any:
-        """Closes the SDK's stream."""
-        return await _closed(self.__wrapped__.close(), self._self_recording)
+    @property
+    def close(self) -> Callable[[], Awaitable[Any]]:
+        """Closes the SDK's stream; not there where it has no such method."""
+        return _closer(self.__wrapped__.close, self._self_recording)
 
-    async def aclose(self) -> Any:
-        """Closes the SDK's stream."""
-        return await _closed(self.__wrapped__.aclose(), self._self_recording)
+    @property
+    def aclose(self) -> Callable[[], Awaitable[Any]]:
+        """Closes the SDK's stream; not there where it has no such method."""
+        return _closer(self.__wrapped__.aclose, self._self_recording)
 
 
 class _Response(wrapt.BaseObjectProxy[Any]):
@@ -245,6 +247,13 @@ class _Response(wrapt.BaseObjectProxy[Any]):
     async def aclose(self) -> Any:
         """Closes the response."""
         return await _closed(self.__wrapped__.aclose(), self._self_recording)
+
+
+def _closer(close: Callable[[], Awaitable[Any]], recording: Recording) -> Callable[[], Awaitable[Any]]:
+    async def closing() -> Any:
+        return await _closed(close(), recording)
+
+    return closing
 
 
 async def _closed(closing: Awaitable[Any], recording: Recording) -> Any:

@@ -12,13 +12,14 @@ ROOT = Path(__file__).parent.parent
 
 #: The library's floors, lowest first. A module imports from its own floor or below.
 FLOORS = (
-    {"attribute", "attributes", "errors", "config", "plain"},
+    {"attribute", "attributes", "errors", "config", "plain", "runs", "installed"},
     {
         "context",
         "handles",
         "messages",
         "ongoing",
         "others",
+        "switches",
         "provider",
         "span",
         "content",
@@ -31,7 +32,7 @@ FLOORS = (
     {"handed"},
     {"flow"},
     {"session"},
-    {"session_patches"},
+    {"session_patches", "targets"},
     {"export", "delivery", "patches", "instrument", "local", "testing"},
     {"__init__"},
 )

@@ -24,6 +24,10 @@ PROMPT = "benchmark_answer"
 OWN_PROVIDER = ("logfire", "langfuse")
 
 
+class NotOffered(Exception):
+    """A peer has nothing like this configuration."""
+
+
 class Sink(SpanExporter):
     """Throws spans away, or keeps them while asked to."""
 
@@ -109,7 +113,7 @@ def openlit(telemetry: Telemetry) -> None:
     """Content and cost on, no metrics and events; prices from a file, as it would fetch them. It takes the global
     provider."""
     if telemetry.configuration == NO_PROVIDER:
-        raise LookupError("it always sets up a provider of its own")
+        raise NotOffered("it always sets up a provider of its own")
     price = {"promptPrice": 0.00025, "completionPrice": 0.002}
     prices = telemetry.folder / "prices.json"
     prices.write_text(

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from . import transport as t
-from .adapters import ADAPTERS, CONTENT, PROMPT, Telemetry
+from .adapters import ADAPTERS, CONTENT, PROMPT, NotOffered, Telemetry
 from .calls import BY_NAME, CALLS, Call
 from .matrix import behaviour
 from .record import contents
@@ -109,6 +109,9 @@ def serve(connection: Connection, peer: str, configuration: str, answers: t.Answ
     folder.mkdir()
     try:
         subject = Subject(peer, configuration, answers, folder)
+    except NotOffered as reason:
+        connection.send({"error": str(reason)})
+        return
     except Exception as error:
         traceback.print_exc()
         connection.send({"error": f"{type(error).__name__}: {error}"})
@@ -149,6 +152,7 @@ def main(questions: TextIO, answers: TextIO) -> None:
         folder = Path(task["folder"]) / configuration.replace(" ", "-")
         arguments = (there, task["peer"], configuration, task["answers"], folder)
         fork.Process(target=serve, args=arguments, daemon=True).start()
+        there.close()
         subjects[configuration] = here
     for configuration, here in subjects.items():
         ready[configuration] = here.recv()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import select
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from . import environments as e
+
+#: Seconds that an answer may take.
+PATIENCE = 120
 
 
 class Worker:
@@ -89,6 +93,8 @@ class Worker:
     def _receive(self) -> Any:
         assert self._process
         assert self._process.stdout
+        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
+            self._process.kill()
         line = self._process.stdout.readline()
         if not line:
             self._said.seek(0)

@@ -20,12 +20,28 @@ def _retried(call: Invocation, args: tuple[Any, ...], kwargs: Mapping[str, Any])
     yield
 
 
+def _requests(resource: Any) -> Any:
+    return getattr(getattr(resource, "_client", None), "request", None)
+
+
+#: The helpers, which call ``create``.
+_STREAMS = tuple(
+    f"openai.resources.{module}:{name}.stream"
+    for module, names in (
+        ("chat.completions.completions", ("Completions", "AsyncCompletions")),
+        ("responses.responses", ("Responses", "AsyncResponses")),
+    )
+    for name in names
+)
+
 OPENAI = Provider(
     name="openai",
     package="openai",
     distribution="openai",
     server=server,
     request_id=request_id,
+    requests=_requests,
+    through=_STREAMS,
     hooks=(
         Hook(
             module="openai._base_client",

@@ -114,7 +114,9 @@ def _reasoning(item: Any) -> list[Part]:
 
 
 def _web_search(item: Any) -> list[Part]:
-    return [_server_call(item, "web_search", "web_search", "action")]
+    action = _fields(get(item, "action"), "type", "query", "queries", "url", "pattern", "sources")
+    part = {"type": "server_tool_call", "name": "web_search", **_id(item)}
+    return [{**part, "server_tool_call": {"type": "web_search", "action": action}}]
 
 
 def _file_search(item: Any) -> list[Part]:

@@ -32,7 +32,7 @@ from otel_llm.providers.openai_realtime_turns import (
 MOST = 256
 
 #: What of a session's configuration says how its responses are asked for.
-_SETTINGS = ("model", "instructions", "tools", "temperature", "reasoning", "output_modalities", "modalities")
+_SETTINGS = ("instructions", "tools", "temperature", "reasoning", "output_modalities", "modalities")
 _LIMITS = ("max_output_tokens", "max_response_output_tokens")
 _OUTCOMES = {"cancelled": "cancelled", "failed": "error"}
 _HEARD = "conversation.item.input_audio_transcription."
@@ -54,6 +54,7 @@ class RealtimeDialogue:
         self._capture = capture
         self._numbers = itertools.count()
         self._settings: dict[str, Any] = {name: params[name] for name in ("model",) if given(params.get(name))}
+        self._session: dict[str, Any] = {}
         self._transcriber: Any = None
         self._asked: list[_Asked] = []
         self._responses: dict[Any, int] = {}
@@ -93,14 +94,14 @@ class RealtimeDialogue:
         if not outside:
             self._items = []
         key = self._begin(turns, said, asked)
-        metadata = get(asked, "metadata")
-        self._asked.append(_Asked(key, get(event, "event_id"), outside, _plain(metadata)))
+        id = get(event, "event_id")
+        self._asked.append(_Asked(key, id if given(id) else None, outside, _plain(get(asked, "metadata"))))
         del self._asked[:-MOST]
 
     def _begin(self, turns: Turns, said: list[Message], asked: Any = None) -> int:
         key = next(self._numbers)
         params = {**self._settings, **_settings(asked), "input": said}
-        turns.begin(key, RESPONSE, params, ResponseFold(self._capture))
+        turns.begin(key, RESPONSE, params, ResponseFold(self._capture, self._session))
         return key
 
     def _add(self, said: Message) -> None:
@@ -137,7 +138,11 @@ class RealtimeDialogue:
         elif kind == "input_audio_buffer.committed":
             self._commit(turns, get(event, "item_id"))
         elif kind in ("session.created", "session.updated", "transcription_session.updated"):
-            self._configure(get(event, "session"))
+            session = get(event, "session")
+            self._configure(session)
+            if model := get(session, "model"):
+                self._session["model"] = model
+                self._settings.setdefault("model", model)
         elif kind == "error":
             self._refused(turns, event)
 
@@ -178,7 +183,7 @@ class RealtimeDialogue:
         id = get(error, "event_id")
         about = text_of(get(error, "param")) + text_of(get(error, "code"))
         for asked in self._asked:
-            if asked.event_id == id if id is not None else asked.event_id is None and "response" in about:
+            if asked.event_id == id and (id is not None or "response" in about):
                 self._asked.remove(asked)
                 turns.add(asked.key, event)
                 turns.end(asked.key, "error")

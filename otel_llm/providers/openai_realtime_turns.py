@@ -17,18 +17,21 @@ from otel_llm.providers.openai_messages import listed, text_of, tool_definitions
 AUDIO = "audio/pcm"
 
 
+def _form(said: Any) -> dict[a.Attribute, Any]:
+    """The form that is asked for, which the older API calls by another name."""
+    modalities = listed(get(said, "output_modalities") or get(said, "modalities"))
+    return {a.OUTPUT_TYPE: "speech" if "audio" in modalities else "text"} if modalities else {}
+
+
 def _request(params: Params) -> Mapping[a.Attribute, Any]:
-    values: dict[a.Attribute, Any] = {}
-    modalities = listed(params.get("output_modalities") or params.get("modalities"))
-    if modalities:
-        values[a.OUTPUT_TYPE] = "speech" if "audio" in modalities else "text"
+    values = _form(params)
     if effort := get(params.get("reasoning"), "effort"):
         values[a.REASONING_LEVEL] = text_of(effort)
     return values
 
 
 def _details(response: Any) -> Mapping[a.Attribute, Any]:
-    values: dict[a.Attribute, Any] = {}
+    values = _form(response)
     if reason := finish_reason(response):
         values[a.FINISH_REASONS] = [reason]
     error = response.error or get(response.status_details, "error")
@@ -61,7 +64,9 @@ def _output(response: Any) -> list[Message]:
 
 def _sent(params: Params) -> Sent:
     said = params.get("instructions")
-    return Sent([message("system", [text_part(said)])] if isinstance(said, str) else [], params["input"])
+    return Sent(
+        [message("system", [text_part(said)])] if isinstance(said, str) and said else [], params.get("input") or []
+    )
 
 
 RESPONSE = Endpoint(
@@ -70,10 +75,9 @@ RESPONSE = Endpoint(
     streamed=True,
     constants={a.API_TYPE: "realtime"},
     parameters={"temperature": a.TEMPERATURE, "max_output_tokens": a.MAX_TOKENS},
-    unrecorded=frozenset(
-        {"model", "input", "instructions", "tools", "output_modalities", "modalities", "reasoning", "metadata"}
-    ),
+    unrecorded=frozenset({"model", "input", "instructions", "tools", "output_modalities", "modalities", "reasoning"}),
     paths={
+        a.RESPONSE_MODEL: "model",
         a.RESPONSE_ID: "id",
         a.RESPONSE_STATUS: "status",
         a.CONVERSATION_ID: "conversation_id",
@@ -145,9 +149,13 @@ def _content(content: Any) -> list[Part]:
 
 
 class ResponseFold:
-    """Events of a response. The last one holds all of it but audio; until then its texts and calls are added up."""
+    """Events of a response. The last one holds all of it but audio; until then its texts and calls are added up.
 
-    def __init__(self, capture: bool) -> None:
+    ``session`` is what the server says of the session, and may come to say more.
+    """
+
+    def __init__(self, capture: bool, session: Mapping[str, Any]) -> None:
+        self._session = session
         self._media = Media() if capture else None
         self._response: Any = None
         self._error: Any = None
@@ -175,9 +183,10 @@ class ResponseFold:
     def response(self) -> SimpleNamespace:
         """The response so far."""
         said = self._response
-        names = ("id", "status", "status_details", "conversation_id", "usage")
+        names = ("id", "status", "status_details", "conversation_id", "output_modalities", "modalities", "usage")
         return SimpleNamespace(
             **{name: get(said, name) for name in names},
+            model=self._session.get("model"),
             error=self._error,
             output=get(said, "output") or [self._item(id) for id in dict.fromkeys([*self._items, *self._pieces])],
             media=self._media.parts() if self._media is not None else [],

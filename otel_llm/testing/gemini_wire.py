@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -58,16 +59,33 @@ def generate(request: Request, reply: Reply) -> Answer:
         feedback = {"promptFeedback": {"blockReason": reply.block_reason}}
         blocked = {**feedback, **_tail(request, reply, Usage(counts.input, cached=counts.cached))}
         events = [event(blocked)]
-        return stream(events, reply, _failure(reply), headers(request)) if request.stream else answer_json(blocked)
+        return stream(events, reply, _failure(reply), headers(request)) if request.stream else _plain(request, blocked)
     if not request.stream:
-        parts = [*_thoughts(reply), *_text_parts([reply.text or reply.refusal]), *_calls(reply)]
+        parts = [*reply.items, *_thoughts(reply), *_text_parts([reply.text or reply.refusal]), *_calls(reply)]
         count = (request.body.get("generationConfig") or {}).get("candidateCount") or 1
         body = {
-            "candidates": [_candidate(parts, _finish(reply), index) for index in range(count)],
+            "candidates": [_candidate(parts, _finish(reply), reply, index) for index in range(count)],
             **_tail(request, reply, counts),
         }
-        return answer_json(body, headers=headers(request))
+        return _plain(request, body)
     return stream(_chunks(request, reply, counts), reply, _failure(reply), headers(request))
+
+
+def count(request: Request, reply: Reply) -> Answer:
+    """``POST models/…:countTokens``."""
+    return _plain(request, {"totalTokens": reply.usage_for(request).input})
+
+
+def compute(request: Request, reply: Reply) -> Answer:
+    """``POST models/…:computeTokens``, of Vertex AI: a token for each word."""
+    words = request.text.split()
+    ids = [str(index) for index in range(len(words))]
+    tokens = [base64.b64encode(word.encode()).decode() for word in words]
+    return _plain(request, {"tokensInfo": [{"role": "user", "tokenIds": ids, "tokens": tokens}]})
+
+
+def _plain(request: Request, body: object) -> Answer:
+    return answer_json(body, headers=headers(request))
 
 
 def embed(request: Request, reply: Reply) -> Answer:
@@ -107,6 +125,7 @@ def usage(counts: Usage) -> dict[str, Any]:
 
 def _chunks(request: Request, reply: Reply, counts: Usage) -> list[bytes]:
     groups = [
+        *([part] for part in reply.items),
         *([part] for part in _thoughts(reply)),
         *([part] for part in _text_parts(reply.pieces() or split(reply.refusal, reply.chunks))),
         *([part] for part in _calls(reply)),
@@ -115,7 +134,7 @@ def _chunks(request: Request, reply: Reply, counts: Usage) -> list[bytes]:
     return [
         event(
             {
-                "candidates": [_candidate(parts, _finish(reply) if number == last else None)],
+                "candidates": [_candidate(parts, _finish(reply) if number == last else None, reply)],
                 **_tail(request, reply, share(counts, number, last)),
             }
         )
@@ -123,16 +142,18 @@ def _chunks(request: Request, reply: Reply, counts: Usage) -> list[bytes]:
     ]
 
 
-def _candidate(parts: list[dict[str, Any]], finish: str | None, index: int = 0) -> dict[str, Any]:
+def _candidate(parts: list[Any], finish: str | None, reply: Reply, index: int = 0) -> dict[str, Any]:
     candidate: dict[str, Any] = {"content": {"parts": parts, "role": "model"} if parts else {"role": "model"}}
     if finish:
-        candidate["finishReason"] = finish
+        candidate |= {"finishReason": finish, **reply.extra.get("candidate", {})}
     return {**candidate, "index": index}
 
 
 def _tail(request: Request, reply: Reply, counts: Usage) -> dict[str, Any]:
-    reported = {"usageMetadata": usage(counts)} if reply.report_usage else {}
-    return {**reported, "modelVersion": reply.model or request.model, "responseId": f"gemini-{request.number:08d}"}
+    reported = {"usageMetadata": usage(counts) | reply.extra.get("usage", {})} if reply.report_usage else {}
+    more = {name: value for name, value in reply.extra.items() if name not in ("usage", "candidate")}
+    identity = {"modelVersion": reply.model or request.model, "responseId": f"gemini-{request.number:08d}"}
+    return {**reported, **identity, **more}
 
 
 def _thoughts(reply: Reply) -> list[dict[str, Any]]:
@@ -162,13 +183,16 @@ def _failure(reply: Reply) -> bytes:
     return event(error_body(503, reply.error))
 
 
-def _method(name: str) -> re.Pattern[str]:
+def method(name: str) -> re.Pattern[str]:
+    """The path of a model's method."""
     return re.compile(rf"/models/(?P<model>[^:/]+):{name}$")
 
 
 ROUTES: Sequence[Route] = (
-    ("POST", _method("generateContent"), "generateContent", generate),
-    ("POST", _method("streamGenerateContent"), "streamGenerateContent", generate),
-    ("POST", _method("embedContent"), "embedContent", embed),
-    ("POST", _method("batchEmbedContents"), "batchEmbedContents", embed),
+    ("POST", method("generateContent"), "generateContent", generate),
+    ("POST", method("streamGenerateContent"), "streamGenerateContent", generate),
+    ("POST", method("embedContent"), "embedContent", embed),
+    ("POST", method("batchEmbedContents"), "batchEmbedContents", embed),
+    ("POST", method("countTokens"), "countTokens", count),
+    ("POST", method("computeTokens"), "computeTokens", compute),
 )

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qsl
 
-from otel_llm.testing import gemini_wire, openai_routes, openai_wire, tls, websocket
+from otel_llm.testing import gemini_routes, openai_routes, openai_wire, tls, websocket
 from otel_llm.testing.form import read_form
 from otel_llm.testing.live_wire import LiveTalk
 from otel_llm.testing.realtime_wire import RealtimeTalk
@@ -31,8 +31,8 @@ class _Wire(NamedTuple):
 
 
 _OPENAI = _Wire(openai_routes.ROUTES, openai_wire.headers, openai_wire.error)
-_GEMINI = _Wire(gemini_wire.ROUTES, gemini_wire.headers, gemini_wire.error)
-#: Google's paths begin with these; the same path behind another one is OpenAI's.
+_GEMINI = _Wire(gemini_routes.ROUTES, gemini_routes.headers, gemini_routes.error)
+#: Google's paths begin with these, or its headers are sent along; the same path behind another one is OpenAI's.
 _GOOGLE = re.compile(r"^/v1(alpha|beta)|:\w+$")
 
 
@@ -201,7 +201,8 @@ class ScriptedProvider:
             return Reply(status=500, error=f"The script raised {type(error).__name__}: {error}")
 
     def _decide(self, method: str, path: str, headers: Mapping[str, str], raw: bytes) -> tuple[Reply, Answer]:
-        wire = _GEMINI if _GOOGLE.search(path.partition("?")[0]) else _OPENAI
+        google = _GOOGLE.search(path.partition("?")[0]) or any(name.startswith("x-goog-") for name in headers)
+        wire = _GEMINI if google else _OPENAI
         body = _fields(headers.get("content-type", ""), raw)
         request, answer = _read(wire, method, path, headers, body or {}, len(self.requests) + 1)
         self.requests.append(request)

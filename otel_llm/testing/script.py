@@ -89,7 +89,7 @@ class Reply:
     refusal: str = ""
     """OpenAI's refusal; Gemini sends it as text."""
     items: Sequence[Mapping[str, Any]] = ()
-    """Items of a response before all others, as OpenAI's Responses API has them: calls of its own tools."""
+    """What comes before all else, in the provider's form: items of OpenAI's Responses API, Gemini's parts, steps."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """More fields of the answer's JSON, as other hosts have them; those of ``usage`` are added to its own."""
     finish: Literal["stop", "length", "blocked", "prompt_blocked"] = "stop"

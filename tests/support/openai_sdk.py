@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -95,7 +95,7 @@ class Clients:
         """Calls a method."""
         return await self.result(attrgetter(path)(self.client)(**kwargs))
 
-    async def items(self, stream: Any) -> AsyncIterator[Any]:
+    async def items(self, stream: Any) -> AsyncGenerator[Any, None]:
         """Goes through a stream."""
         if self.asynchronous:
             async for item in stream:
