@@ -17,7 +17,7 @@ from otel_llm import config
 from otel_llm.config import Setting
 from otel_llm.errors import ConfigError
 from otel_llm.events import NOWHERE
-from otel_llm.stream import settle
+from otel_llm.reaper import settle
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.resources import Resource

@@ -8,7 +8,9 @@ from otel_llm.config import fault
 from otel_llm.invocation import Invocation
 from otel_llm.provider import Provider
 from otel_llm.raw import Form, Later, form, unread
-from otel_llm.stream import AsyncStream, Recording, SyncStream, watch
+from otel_llm.reaper import watch
+from otel_llm.stream import Recording
+from otel_llm.stream import recorded as recorded_stream
 
 
 def handed(call: Invocation, provider: Provider, response: Any) -> Any:
@@ -36,12 +38,12 @@ def handed(call: Invocation, provider: Provider, response: Any) -> Any:
 
 def recorded(call: Invocation, provider: Provider, stream: Any) -> Any:
     """The stream that records itself; ``None`` where the SDK gave something that is not a stream."""
-    kind = SyncStream if hasattr(stream, "__next__") else AsyncStream if hasattr(stream, "__anext__") else None
-    if kind is None or call.endpoint.fold is None:
+    if call.endpoint.fold is None:
         return None
     recording = Recording(call, call.endpoint.fold())
-    watch(recording)
-    call.identify(provider.request_id, stream)
-    found = kind(stream, recording)
-    call.gave(found)
+    found = recorded_stream(stream, recording)
+    if found is not None:
+        watch(recording)
+        call.identify(provider.request_id, stream)
+        call.gave(found)
     return found

@@ -17,7 +17,8 @@ import wrapt
 
 from otel_llm.invocation import Invocation
 from otel_llm.provider import Provider
-from otel_llm.stream import AsyncStream, Recording, SyncStream, dropped, watch
+from otel_llm.reaper import dropped, watch
+from otel_llm.stream import Recording, recorded
 
 
 class Form(Enum):
@@ -224,10 +225,10 @@ class _Raw(wrapt.BaseObjectProxy[Any]):
                 recording.end("completed")
             return parsed
         if self._self_stream is None:
-            kind = SyncStream if hasattr(parsed, "__next__") else AsyncStream if hasattr(parsed, "__anext__") else None
-            if kind is None or isinstance(recording.fold, _Nothing):
+            found = None if isinstance(recording.fold, _Nothing) else recorded(parsed, recording)
+            if found is None:
                 return parsed
-            self._self_stream = kind(parsed, recording)
+            self._self_stream = found
             call.gave(self._self_stream)
         return self._self_stream
 

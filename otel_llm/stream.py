@@ -8,14 +8,11 @@ current across a chunk, except while the SDK works on the first one, which is wh
 from __future__ import annotations
 
 import asyncio
-import atexit
-import os
-import queue
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from itertools import pairwise
-from types import TracebackType
+from types import GeneratorType, TracebackType
 from typing import Any, Self
 
 import wrapt
@@ -24,6 +21,7 @@ from otel_llm import attributes as a
 from otel_llm.config import fault
 from otel_llm.invocation import Invocation
 from otel_llm.provider import Fold
+from otel_llm.reaper import closed, dropped
 
 _FIRST, _CHUNKS = a.TIME_TO_FIRST_CHUNK.name, a.STREAM_CHUNKS.name
 _PER_CHUNK = a.TIME_PER_OUTPUT_CHUNK.name
@@ -32,7 +30,7 @@ _PER_CHUNK = a.TIME_PER_OUTPUT_CHUNK.name
 class Recording:
     """What is known of a stream so far: its chunks folded, counted, and, where that is asked for, their times."""
 
-    __slots__ = ("call", "chunks", "first", "fold", "last", "times", "waiting")
+    __slots__ = ("call", "chunks", "first", "fold", "gone", "last", "times", "waiting")
 
     def __init__(self, call: Invocation, fold: Fold) -> None:
         self.call = call
@@ -40,6 +38,7 @@ class Recording:
         self.waiting = True
         self.chunks = 0
         self.first = self.last = 0.0
+        self.gone: weakref.ref[Any] | None = None
         self.times: list[float] | None = [] if call.metered else None
 
     def add(self, chunk: Any) -> None:
@@ -59,6 +58,34 @@ class Recording:
             self.first = time.perf_counter()
         self.waiting = self.call.busy
 
+    def entered(self, step: Callable[[], Any]) -> Any:
+        """A chunk for which the call is entered: a lazy SDK sends its request for the first, later it may run tools."""
+        self.waiting = False
+        place = self.call.enter()
+        try:
+            chunk = step()
+        except BaseException as error:
+            self.call.leave(place, error)
+            raise
+        self.call.leave(place)
+        self.began()
+        self.add(chunk)
+        return chunk
+
+    async def entered_async(self, step: Callable[[], Awaitable[Any]]) -> Any:
+        """The same where the chunk is awaited."""
+        self.waiting = False
+        place = self.call.enter()
+        try:
+            chunk = await step()
+        except BaseException as error:
+            self.call.leave(place, error)
+            raise
+        self.call.leave(place)
+        self.began()
+        self.add(chunk)
+        return chunk
+
     def end(self, outcome: str, error: BaseException | None = None) -> None:
         """Ends the call with what has come so far."""
         call = self.call
@@ -73,7 +100,7 @@ class Recording:
         try:
             call.end(error, outcome)
         finally:
-            _open.discard(self)
+            closed(self)
 
     def _measure(self, call: Invocation) -> None:
         call.values[_FIRST] = self.first - call.started
@@ -82,6 +109,11 @@ class Recording:
             call.values[_PER_CHUNK] = (time.perf_counter() - self.first) / (self.chunks - 1)
         if self.times:
             call.gaps = [later - earlier for earlier, later in pairwise(self.times)]
+
+    def shut(self) -> None:
+        """Ends the call by the end of a generator, unless that was dropped and is ended elsewhere."""
+        if self.gone is None or self.gone() is not None:
+            self.end("closed_early")
 
     def stopped(self, error: BaseException) -> None:
         """Ends the call by the exception that came out of the SDK's stream in place of a chunk."""
@@ -121,30 +153,14 @@ class SyncStream(_Stream):
 
     def __iter__(self) -> Iterator[Any]:
         """Itself where the SDK's stream is its own iterator, which ``yield from`` closes; else a generator, as its."""
-        return self if iter(self.__wrapped__) is self.__wrapped__ else self._chunks()
-
-    def _chunks(self) -> Iterator[Any]:
-        while True:
-            try:
-                chunk = self.__next__()
-            except StopIteration:
-                return
-            yield chunk
+        source = iter(self.__wrapped__)
+        return self if source is self.__wrapped__ else _relay(self._self_recording, source, self)
 
     def __next__(self) -> Any:
         recording: Recording = self._self_recording
-        if recording.waiting:  # for the first chunk a lazy SDK sends its request; later it may run tools
-            recording.waiting = False
-            place = recording.call.enter()
-            try:
-                chunk = self.__next__()
-            except BaseException as error:
-                recording.call.leave(place, error)
-                raise
-            recording.call.leave(place)
-            recording.began()
-            return chunk
         try:
+            if recording.waiting:
+                return recording.entered(self.__wrapped__.__next__)
             chunk = self.__wrapped__.__next__()
         except BaseException as error:
             recording.stopped(error)
@@ -175,23 +191,15 @@ class SyncStream(_Stream):
 class AsyncStream(_Stream):
     """A stream that is read with ``async for``."""
 
-    def __aiter__(self) -> Self:
-        return self
+    def __aiter__(self) -> AsyncIterator[Any]:
+        source = aiter(self.__wrapped__)
+        return self if source is self.__wrapped__ else _relay_async(self._self_recording, source, self)
 
     async def __anext__(self) -> Any:
         recording: Recording = self._self_recording
-        if recording.waiting:
-            recording.waiting = False
-            place = recording.call.enter()
-            try:
-                chunk = await self.__anext__()
-            except BaseException as error:
-                recording.call.leave(place, error)
-                raise
-            recording.call.leave(place)
-            recording.began()
-            return chunk
         try:
+            if recording.waiting:
+                return await recording.entered_async(self.__wrapped__.__anext__)
             chunk = await self.__wrapped__.__anext__()
         except BaseException as error:
             recording.stopped(error)
@@ -256,60 +264,67 @@ async def _closed(closing: Awaitable[Any], recording: Recording) -> Any:
         recording.end("closed_early")
 
 
-# Dropped streams -------------------------------------------------------------------------------------------------
-#
-# ``__del__`` may run inside any lock of this thread, the span processor's among them, so nothing is ended there: the
-# recording goes to a thread through a queue that is safe to use in a finalizer (``queue.SimpleQueue``).
+def _relay(recording: Recording, source: Iterator[Any], stream: Any) -> Generator[Any, None, None]:
+    """The chunks of ``source``, taken in as they pass; for ``stream``, or in place of the SDK's own generator.
 
-_queue: queue.SimpleQueue[Recording | threading.Event] = queue.SimpleQueue()
-_thread_of: list[int] = []
-#: Recordings that have not ended, for the end of the process; a recording does not keep its stream alive.
-_open: set[Recording] = set()
-
-
-def dropped(recording: Recording) -> None:
-    """Has a recording ended elsewhere; safe in a finalizer."""
-    if not recording.call.ended:
-        _queue.put(recording)
-
-
-def watch(recording: Recording) -> None:
-    """Sees to it that a recording ends; starts the thread that ends dropped ones, once for each process.
-
-    A fork begins with nothing: the streams that were open are its parent's to end.
+    A generator that is dropped is told so first (``Recording.gone``), and then left like one that is closed.
     """
-    global _queue
-    if _thread_of != [os.getpid()]:
-        if _thread_of:
-            _queue = queue.SimpleQueue()
-            _open.clear()
-        else:
-            atexit.register(_leave)  # now: what is registered last runs first, and the tracer provider was before
-        _thread_of[:] = [os.getpid()]
-        threading.Thread(target=_end_dropped, name="otel_llm-dropped-streams", daemon=True).start()
-    _open.add(recording)
-
-
-def _end_dropped() -> None:
+    step, times, fold, call = source.__next__, recording.times, recording.fold.add, recording.call
     while True:
-        item = _queue.get()
-        if isinstance(item, threading.Event):
-            item.set()
-        else:
-            item.end("abandoned")
+        try:
+            if recording.waiting:
+                chunk = recording.entered(step)
+            else:
+                chunk = step()
+                recording.chunks += 1
+                if times is not None:
+                    times.append(time.perf_counter())
+                try:
+                    if fold(chunk):
+                        call.gave(chunk)
+                except Exception:
+                    fault("folding a chunk")
+        except StopIteration:
+            recording.end("completed")
+            return
+        except BaseException as error:
+            recording.stopped(error)
+            raise
+        try:
+            yield chunk
+        except BaseException:
+            if stream is None and isinstance(source, Generator):
+                source.close()
+                recording.shut()
+            raise
 
 
-def settle(timeout: float = 5.0) -> None:
-    """Waits, ``timeout`` seconds at most, until every stream dropped so far has been ended."""
-    if _thread_of == [os.getpid()]:
-        done = threading.Event()
-        _queue.put(done)
-        done.wait(timeout)
+async def _relay_async(recording: Recording, source: AsyncIterator[Any], stream: Any) -> AsyncGenerator[Any, None]:
+    """The same for chunks that are awaited, and always for a ``stream``, which is kept."""
+    step = source.__anext__
+    while True:
+        try:
+            if recording.waiting:
+                chunk = await recording.entered_async(step)
+            else:
+                chunk = await step()
+                recording.add(chunk)
+        except StopAsyncIteration:
+            recording.end("completed")
+            return
+        except BaseException as error:
+            recording.stopped(error)
+            raise
+        yield chunk
 
 
-def _leave() -> None:
-    """Ends what is still open when the process does."""
-    if _thread_of == [os.getpid()]:
-        for recording in list(_open):
-            recording.end("abandoned")
-        settle()
+def recorded(stream: Any, recording: Recording) -> Any:
+    """The SDK's stream, or what stands for it, that records itself; ``None`` for what is no stream."""
+    if type(stream) is GeneratorType:
+        made: Any = _relay(recording, stream, None)
+        made.__name__, made.__qualname__ = stream.__name__, stream.__qualname__
+        recording.gone = weakref.ref(made, lambda _: dropped(recording))
+        return made
+    if hasattr(stream, "__next__"):
+        return SyncStream(stream, recording)
+    return AsyncStream(stream, recording) if hasattr(stream, "__anext__") else None

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import otel_llm
-from otel_llm.stream import settle
+from otel_llm.reaper import settle
 from otel_llm.testing import ScriptedProvider
 
 

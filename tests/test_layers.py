@@ -28,7 +28,7 @@ FLOORS = (
         "metrics",
     },
     {"providers", "interceptor", "invocation", "asked", "record", "prompts", "pricing"},
-    {"stream", "guardrails", "headers"},
+    {"stream", "reaper", "guardrails", "headers"},
     {"handed"},
     {"flow"},
     {"session"},

@@ -84,7 +84,9 @@ class ContentFold:
     Fields are read from ``__dict__``: the SDK's models resolve an attribute in several steps, for every chunk.
     """
 
-    __slots__ = ("_candidates", "_earlier", "_feedback", "_finished", "_history", "_http", "_id", "_model", "_usage")
+    __slots__ = (
+        "_candidates", "_earlier", "_feedback", "_finished", "_history", "_http", "_id", "_model", "_more", "_usage",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._candidates: dict[int, _Candidate] = {}
@@ -95,11 +97,32 @@ class ContentFold:
         self._http: Any = None
         self._id: str | None = None
         self._model: str | None = None
+        self._more: Any = None
         self._usage: Any = None
 
     def add(self, chunk: Any) -> bool:
-        """Takes a chunk in, and says whether it asks for a function."""
+        """Takes a chunk in, and says whether it asks for a function. Most are a piece of text, and usage so far."""
         fields = chunk.__dict__
+        found = fields.get("candidates")
+        if self._more is not None and found and len(found) == 1 and fields.get("response_id") == self._id:
+            given = found[0].__dict__
+            if (
+                given["finish_reason"] is None
+                and not given["index"]
+                and given["grounding_metadata"] is None
+                and (content := given["content"]) is not None
+                and (parts := content.__dict__["parts"])
+                and len(parts) == 1
+            ):
+                said = parts[0].__dict__
+                if (text := said["text"]) is not None and not said["thought"]:
+                    self._more(text)
+                    if (usage := fields["usage_metadata"]) is not None:
+                        self._usage = usage
+                    return False
+        return self._add(fields)
+
+    def _add(self, fields: dict[str, Any]) -> bool:
         id = fields.get("response_id")
         if id is not None and id != self._id:
             self._another(id)
@@ -125,6 +148,9 @@ class ContentFold:
             if content is not None:
                 for part in content.__dict__.get("parts") or ():
                     asks = candidate.add(part) or asks
+            if not index:
+                last = candidate.parts[-1] if candidate.parts else None
+                self._more = last.pieces.append if type(last) is _Text and not last.thought else None
         return asks
 
     def _another(self, id: str) -> None:

@@ -59,29 +59,50 @@ class _Choice:
 class ChatFold:
     """Chunks of a chat completion. Usage is that of the last chunk which carries it.
 
-    Fields are read from ``__dict__``: the SDK's models resolve an attribute in several steps, for every chunk.
+    Fields are read from ``__dict__``: the SDK's models resolve an attribute in several steps, for every chunk. Most
+    chunks are a piece of text and nothing else: of these only the text is kept, so that their memory is free for the
+    next one.
     """
 
-    __slots__ = ("_choices", "_first", "_last", "_usage")
+    __slots__ = ("_choices", "_first", "_last", "_more", "_usage")
 
     def __init__(self) -> None:
         self._choices: dict[int, _Choice] = {}
         self._first: Any = None
         self._last: Any = None
+        self._more: Any = None
         self._usage: Any = None
 
     def add(self, chunk: Any) -> None:
         """Takes a chunk in."""
         fields = chunk.__dict__
+        pieces = fields["choices"]
+        if self._more is not None and pieces and len(pieces) == 1 and fields.get("usage") is None:
+            given = pieces[0].__dict__
+            if given["finish_reason"] is None and not given["index"] and (delta := given["delta"]) is not None:
+                said = delta.__dict__
+                if (
+                    (text := said["content"])
+                    and said.get("tool_calls") is None
+                    and said.get("refusal") is None
+                    and not delta.__pydantic_extra__
+                ):
+                    self._more(text)
+                    return
+        self._add(chunk, fields, pieces)
+
+    def _add(self, chunk: Any, fields: dict[str, Any], pieces: Any) -> None:
         self._last = chunk
         if fields.get("usage") is not None:
             self._usage = fields["usage"]
-        for piece in fields["choices"] or ():
+        for piece in pieces or ():
             given = piece.__dict__
             choice = self._choices.get(given["index"])
             if choice is None:
                 choice = self._choices[given["index"]] = _Choice()
                 self._first = self._first or chunk
+                if not given["index"]:
+                    self._more = choice.text.append
             if given["finish_reason"] is not None:
                 choice.finish_reason = given["finish_reason"]
             if given["delta"] is None:  # some servers leave it out at the end
