@@ -16,7 +16,8 @@ from otel_llm.manual.entered import Entered
 from otel_llm.manual.own import Own
 from otel_llm.manual.said import Known, said
 from otel_llm.manual.shapes import Answer
-from otel_llm.stream import AsyncStream, Recording, SyncStream, dropped, watch
+from otel_llm.reaper import dropped, watch
+from otel_llm.stream import AsyncStream, Recording, SyncStream
 
 _STREAM = a.STREAM.name
 
