@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -28,7 +28,7 @@ _GIVEN = Endpoint(operation="")
 Flow = Generator[None, Any, Any]
 Method = Callable[..., Any]
 Args = tuple[Any, ...]
-Kwargs = Mapping[str, Any]
+Kwargs = dict[str, Any]
 
 
 class PatchBase:
@@ -154,6 +154,8 @@ def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
         return (yield)
     wanted = call.wanted
     if wanted:
+        if scope.include_usage and call.streaming and endpoint.usage_asked is not None:
+            _ask_usage(call, kwargs)
         call.read_request(params)
         try:
             answer = call.before()
@@ -174,6 +176,17 @@ def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
         return None
     call.leave(place)
     return handed(call, patch.provider, response) if wanted else response
+
+
+def _ask_usage(call: Invocation, kwargs: dict[str, Any]) -> None:
+    """Asks for usage in a stream whose caller did not; the chunk that brings it is kept from the caller."""
+    try:
+        asked = call.endpoint.usage_asked(kwargs) if call.endpoint.usage_asked is not None else {}
+        if asked:
+            kwargs.update(asked)
+            call.hides = call.endpoint.usage_only
+    except Exception:
+        fault("asking for usage")
 
 
 def _listen(around: Flow) -> Flow:

@@ -92,6 +92,7 @@ class Invocation:
     outcome: str | None = None
     response: Any = None
     retries: int = 0
+    hides: Callable[[Any], bool] | None = None
     busy = quiet = False
     at: datetime | None = None
     ends: int | None = None

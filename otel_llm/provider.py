@@ -93,6 +93,9 @@ class Endpoint:
     asked in place of a model (``invoke_agent``), ``internal`` says that nothing is sent to a provider. ``content`` are
     parameters that are content, ``result`` is the attribute of a response that is, as ``result_of`` gives it.
 
+    Usage that a stream carries only when it is asked for: ``usage_asked`` gives the parameters that ask, none where the
+    caller has decided; ``usage_only`` says whether a chunk is there for nothing else.
+
     Work that goes on after the answer (a background response, a video, a batch) has an id: ``unfinished`` gives it
     for a response that is not the last word, ``follows`` for a request that asks how the work stands. The request that
     finds it finished carries its usage, once, and a link to the call that began it.
@@ -122,6 +125,8 @@ class Endpoint:
     output_messages: Callable[[Any], list[Message]] = lambda _: []
     details: Callable[[Any], Mapping[Attribute, Any]] = _nothing
     details_of_request: Callable[[Params], Mapping[Attribute, Any]] = _nothing
+    usage_asked: Callable[[Params], Mapping[str, Any]] | None = None
+    usage_only: Callable[[Any], bool] | None = None
     unfinished: Callable[[Any], str | None] | None = None
     follows: Callable[[Params], str | None] | None = None
 

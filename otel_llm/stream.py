@@ -28,9 +28,12 @@ _PER_CHUNK = a.TIME_PER_OUTPUT_CHUNK.name
 
 
 class Recording:
-    """What is known of a stream so far: its chunks folded, counted, and, where that is asked for, their times."""
+    """What is known of a stream so far: its chunks folded, counted, and, where that is asked for, their times.
 
-    __slots__ = ("call", "chunks", "first", "fold", "gone", "last", "times", "waiting")
+    ``hides`` says of a chunk whether it came because we asked for it, and is not for the caller.
+    """
+
+    __slots__ = ("call", "chunks", "first", "fold", "gone", "hides", "last", "times", "waiting")
 
     def __init__(self, call: Invocation, fold: Fold) -> None:
         self.call = call
@@ -38,6 +41,7 @@ class Recording:
         self.waiting = True
         self.chunks = 0
         self.first = self.last = 0.0
+        self.hides = call.hides
         self.gone: weakref.ref[Any] | None = None
         self.times: list[float] | None = [] if call.metered else None
 
@@ -166,7 +170,7 @@ class SyncStream(_Stream):
             recording.stopped(error)
             raise
         recording.add(chunk)
-        return chunk
+        return self.__next__() if recording.hides is not None and recording.hides(chunk) else chunk
 
     def __enter__(self) -> Self:
         self.__wrapped__.__enter__()
@@ -205,7 +209,7 @@ class AsyncStream(_Stream):
             recording.stopped(error)
             raise
         recording.add(chunk)
-        return chunk
+        return await self.__anext__() if recording.hides is not None and recording.hides(chunk) else chunk
 
     async def __aenter__(self) -> Self:
         await self.__wrapped__.__aenter__()
@@ -270,6 +274,7 @@ def _relay(recording: Recording, source: Iterator[Any], stream: Any) -> Generato
     A generator that is dropped is told so first (``Recording.gone``), and then left like one that is closed.
     """
     step, times, fold, call = source.__next__, recording.times, recording.fold.add, recording.call
+    hides = recording.hides
     while True:
         try:
             if recording.waiting:
@@ -284,6 +289,8 @@ def _relay(recording: Recording, source: Iterator[Any], stream: Any) -> Generato
                         call.gave(chunk)
                 except Exception:
                     fault("folding a chunk")
+                if hides is not None and hides(chunk):
+                    continue
         except StopIteration:
             recording.end("completed")
             return
@@ -309,6 +316,8 @@ async def _relay_async(recording: Recording, source: AsyncIterator[Any], stream:
             else:
                 chunk = await step()
                 recording.add(chunk)
+                if recording.hides is not None and recording.hides(chunk):
+                    continue
         except StopAsyncIteration:
             recording.end("completed")
             return

@@ -92,8 +92,21 @@ _CHAT_REQUEST: dict[str, Any] = _CHAT | {
     "details_of_request": _chat_request,
 }
 
+
+def _usage_asked(params: Params) -> Mapping[str, Any]:
+    options = params.get("stream_options")
+    options = options if options is not None and given(options) else {}
+    if params.get("stream") is not True or not isinstance(options, dict) or "include_usage" in options:
+        return {}
+    return {"stream_options": {**options, "include_usage": True}}
+
+
+def _usage_only(chunk: Any) -> bool:
+    return not chunk.choices and chunk.usage is not None
+
+
 ENDPOINTS = (
-    pair(method="Completions.create", fold=ChatFold, **_CHAT_REQUEST),
+    pair(method="Completions.create", fold=ChatFold, usage_asked=_usage_asked, usage_only=_usage_only, **_CHAT_REQUEST),
     pair(method="Completions.parse", streamed=False, **_CHAT_REQUEST),
     pair(
         method="Completions.retrieve",
@@ -116,6 +129,8 @@ ENDPOINTS = (
         details=_choices,
         details_of_request=_count,
         fold=CompletionFold,
+        usage_asked=_usage_asked,
+        usage_only=_usage_only,
     ),
     pair(
         "embeddings",
