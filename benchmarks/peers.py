@@ -126,7 +126,10 @@ def behaviours(workers: Sequence[Worker], about: Mapping[str, Any], *, as_json: 
 
 def print_json(workers: Sequence[Worker], what: Mapping[str, Any]) -> None:
     """One object, with what is to be known of the peers."""
-    notes = {worker.peer.name: {"notes": worker.notes, "trouble": worker.trouble} for worker in workers}
+    notes = {
+        worker.peer.name: {"versions": worker.versions, "notes": worker.notes, "trouble": worker.trouble}
+        for worker in workers
+    }
     print(json.dumps({"benchmark": "peers", **what, "peers": notes}))
 
 
