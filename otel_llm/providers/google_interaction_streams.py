@@ -101,8 +101,10 @@ class InteractionFold:
 
     def add(self, event: Any) -> None:
         """Takes an event in."""
-        event = getattr(event, "data", event)
         kind = get(event, "event_type")
+        if kind == "UNKNOWN":  # to the SDK
+            event = get(event, "raw")
+            kind = get(event, "event_type")
         if kind in ("step.delta", "content.delta"):
             self._step(event).add(get(event, "delta"))
         elif kind in ("step.start", "content.start"):

@@ -200,7 +200,8 @@ ENDPOINTS = (
     ),
     _generated(
         "Triggers", "run", "invoke_agent",
-        positional=("trigger_id",), paths={a.RESPONSE_ID: "interaction_id", a.RESPONSE_STATUS: "status"},
+        positional=("trigger_id",), unrecorded=frozenset({"trigger_id"}),
+        paths={a.RESPONSE_ID: "interaction_id", a.RESPONSE_STATUS: "status"},
         unfinished=lambda run: get(run, "interaction_id") if get(run, "status") == "in_progress" else None,
     ),
 )  # fmt: skip

@@ -181,7 +181,7 @@ def output(interaction: Any) -> list[Message]:
         steps = get(interaction, "outputs")
     found = [part for step in steps or () if _kind(step) != "user_input" for part in parts(step)]
     reason = finish_reason(interaction)
-    if not found and not reason:
+    if not found and reason in ("", "error"):
         return []
     said = message("assistant", found)
     said["finish_reason"] = reason

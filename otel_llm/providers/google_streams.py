@@ -159,6 +159,7 @@ class ContentFold:
             self._earlier.append(self._usage)
             self._usage = None
             self._candidates.clear()
+            self._more = None
             self._finished = False
         self._id = id
 

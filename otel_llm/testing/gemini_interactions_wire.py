@@ -43,7 +43,7 @@ def _usual_state(request: Request, reply: Reply) -> str:
 
 
 def _older(request: Request) -> bool:
-    return "api-revision" not in request.headers
+    return request.path.startswith("/v1beta/") and "api-revision" not in request.headers
 
 
 def _interaction(request: Request, reply: Reply, state: str, steps: list[dict[str, Any]]) -> dict[str, Any]:

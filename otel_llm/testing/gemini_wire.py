@@ -30,8 +30,14 @@ _FINISH = {"stop": "STOP", "length": "MAX_TOKENS"}
 
 
 def headers(request: Request) -> dict[str, str]:
-    """Headers of every answer."""
-    return {"x-gemini-service-tier": "standard", "server-timing": "gfet4t7; dur=1", "vary": "Origin"}
+    """Headers of every answer; that of the service tier is the Developer API's."""
+    tier = {} if vertex(request) else {"x-gemini-service-tier": request.body.get("serviceTier") or "standard"}
+    return {**tier, "server-timing": "gfet4t7; dur=1", "vary": "Origin"}
+
+
+def vertex(request: Request) -> bool:
+    """Whether Vertex AI is asked."""
+    return "/publishers/" in request.path or "/projects/" in request.path
 
 
 def error_body(status: int, message: str = "", retry_after: float | None = None) -> dict[str, Any]:
@@ -150,7 +156,8 @@ def _candidate(parts: list[Any], finish: str | None, reply: Reply, index: int = 
 
 
 def _tail(request: Request, reply: Reply, counts: Usage) -> dict[str, Any]:
-    reported = {"usageMetadata": usage(counts) | reply.extra.get("usage", {})} if reply.report_usage else {}
+    traffic = {"trafficType": "ON_DEMAND"} if vertex(request) else {}
+    reported = {"usageMetadata": usage(counts) | traffic | reply.extra.get("usage", {})} if reply.report_usage else {}
     more = {name: value for name, value in reply.extra.items() if name not in ("usage", "candidate")}
     identity = {"modelVersion": reply.model or request.model, "responseId": f"gemini-{request.number:08d}"}
     return {**reported, **identity, **more}
