@@ -18,9 +18,11 @@ class Media:
         self._kinds: dict[str | None, tuple[Any, int]] = {}
 
     def add(self, data: Any, mime_type: str | None) -> None:
-        """Takes a piece in; as a text it is base64. Anything that is neither is passed over."""
+        """Takes a piece in; as a text it is base64. Anything else is passed over."""
         if isinstance(data, str):
-            data = base64.b64decode(data)
+            data = base64.b64decode(
+                data.replace("-", "+").replace("_", "/")
+            )  # also where it could be part of an address
         if isinstance(data, bytes | bytearray | memoryview) and data:
             digest, size = self._kinds.get(mime_type) or (hashlib.sha256(), 0)
             digest.update(data)

@@ -159,9 +159,13 @@ async def _listen(talk: Talk, socket: Socket) -> None:
         await talk.received(message)
 
 
+#: Some of Google's clients write base64 so that it could be part of an address.
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
 def heard(data: str) -> str:
     """What is in a piece of audio: silence is zeros, and speech for a test is its own transcript."""
-    return base64.b64decode(data).decode("utf-8", "replace").strip("\0")
+    return base64.b64decode(data.translate(_URL_SAFE)).decode("utf-8", "replace").strip("\0")
 
 
 def spoken(text: str) -> str:
