@@ -12,8 +12,9 @@ from opentelemetry.trace import NonRecordingSpan
 from otel_llm import handles, headers, others
 from otel_llm.config import fault
 from otel_llm.handed import handed
-from otel_llm.invocation import Invocation, Scope, active
+from otel_llm.invocation import Invocation, active
 from otel_llm.provider import Endpoint, Hook, Provider
+from otel_llm.scope import Scope
 
 #: The keys by which OpenTelemetry says that nothing is to be recorded in a context.
 _SUPPRESS = frozenset(

@@ -20,12 +20,12 @@ from otel_llm.events import Events
 from otel_llm.export import providers as providers_in_force
 from otel_llm.guardrails import Guardrail, Guardrails
 from otel_llm.interceptor import Interceptor
-from otel_llm.invocation import Scope
 from otel_llm.metrics import Metrics
 from otel_llm.patches import Instrumentation
 from otel_llm.pricing import Pricing
 from otel_llm.prompts import PromptLink, configure
 from otel_llm.providers import PROVIDERS
+from otel_llm.scope import Scope
 
 logger = logging.getLogger("otel_llm")
 

@@ -6,30 +6,23 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind, Tracer, set_span_in_context
+from opentelemetry.trace import Link, Span, SpanKind, set_span_in_context
 
 from otel_llm import asked, handles, ongoing, record
 from otel_llm import attributes as a
 from otel_llm.config import fault
-from otel_llm.content import Content, Kept
+from otel_llm.content import Kept
 from otel_llm.errors import OtelLLMError
-from otel_llm.events import Events
 from otel_llm.interceptor import Answer, Interceptor
 from otel_llm.messages import Message, mended, texts
-from otel_llm.metrics import Metrics
 from otel_llm.provider import Endpoint, Params, Sent, Server
-from otel_llm.span import Starter
-
-if TYPE_CHECKING:
-    from otel_llm.completion import Completion
+from otel_llm.scope import Scope
 
 _OPERATION, _PROVIDER, _REQUEST_MODEL = a.OPERATION.name, a.PROVIDER.name, a.REQUEST_MODEL.name
 _SERVER_ADDRESS, _SERVER_PORT = a.SERVER_ADDRESS.name, a.SERVER_PORT.name
@@ -38,36 +31,6 @@ _SUPPRESS = str(getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress
 
 #: The call whose SDK is at work in this context; a tool that the SDK runs is not part of it.
 active: ContextVar[Invocation | None] = ContextVar("otel_llm.active", default=None)
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What all calls of an application share."""
-
-    tracer: Tracer
-    interceptors: tuple[Interceptor, ...]
-    content: Content
-    events: Events
-    metrics: Metrics
-    completion: Completion | None = None
-    include_usage: bool = False
-    start_events: bool = False
-    trace_headers: bool = False
-
-    @cached_property
-    def starter(self) -> Starter | None:
-        """Starts spans where the tracer's are known to be as they are."""
-        return Starter.of(self.tracer)
-
-    @cached_property
-    def keeps(self) -> bool:
-        """Whether anybody wants content."""
-        return self.content.span or self.content.event or self.completion is not None
-
-    @cached_property
-    def policy(self) -> bool:
-        """Whether a policy must see every call."""
-        return any(interceptor.policy for interceptor in self.interceptors)
 
 
 class Place(NamedTuple):

@@ -18,8 +18,8 @@ from otel_llm import others, runs, switches
 from otel_llm.config import fault
 from otel_llm.flow import Method, PatchBase
 from otel_llm.installed import installed, lacking, version
-from otel_llm.invocation import Scope
 from otel_llm.provider import Provider
+from otel_llm.scope import Scope
 from otel_llm.targets import Target, targets
 
 logger = logging.getLogger("otel_llm")

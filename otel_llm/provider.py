@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from otel_llm.attributes import Attribute
 from otel_llm.messages import Message
+from otel_llm.paths import Paths
+from otel_llm.paths import get as get
 
 if TYPE_CHECKING:
     from otel_llm.invocation import Invocation
@@ -51,13 +52,6 @@ class Server(NamedTuple):
     port: int | None
 
 
-def get(thing: Any, key: str) -> Any:
-    """``key`` of a mapping or an object, ``None`` where there is none."""
-    if isinstance(thing, dict):
-        return thing.get(key)
-    return getattr(thing, key, None)
-
-
 def given(value: Any) -> bool:
     """Whether the caller gave the value: neither ``None`` nor an SDK's sentinel."""
     return type(value).__name__ not in _ABSENT
@@ -70,10 +64,6 @@ def _snake(name: str) -> str:
 
 def _nothing(_: Any) -> Mapping[Attribute, Any]:
     return {}
-
-
-def _missing(_: Any) -> tuple[Any, ...]:
-    raise AttributeError
 
 
 def _no_id(_: Any) -> str | None:
@@ -142,120 +132,16 @@ class Endpoint:
         return params
 
     @cached_property
-    def tree(self) -> _Level | None:
-        """The paths of a response, merged so that what they share is walked once."""
-        root: dict[str, Any] = {}
-        shared = set()
-        for attribute, paths in self.paths.items():
-            if attribute.kind == "string[]" or not isinstance(paths, str):
-                shared.add(attribute)
-            for path in (paths,) if isinstance(paths, str) else paths:
-                level = root
-                *steps, last = path.split(".")
-                for step in steps:
-                    level = level.setdefault(step, {})
-                level.setdefault(last, {}).setdefault("", []).append(attribute)
-        return _Level(root, frozenset(shared)) if root else None
-
-    @cached_property
-    def at_once(self) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[str, ...]]:
-        """All paths in one go, in C, for a response that lacks none of them; and the name that each adds to."""
-        listed = [
-            (path, attribute.name)
-            for attribute, paths in self.paths.items()
-            for path in ((paths,) if isinstance(paths, str) else paths)
-        ]
-        if len(listed) < 2 or any("[]" in path for path, _ in listed):
-            return _missing, ()
-        return attrgetter(*(path for path, _ in listed)), tuple(name for _, name in listed)
+    def reader(self) -> Paths:
+        """The paths, ready to be followed."""
+        return Paths(self.paths)
 
     def read(self, response: Any) -> dict[str, Any]:
         """The attributes of a response, by name."""
-        values: dict[str, Any] = {}
-        getter, names = self.at_once
-        try:
-            found = getter(response)
-        except AttributeError:  # some of it is missing, or it is a mapping
-            if self.tree is not None:
-                self.tree.walk(response, values)
-        else:
-            for name, value in zip(names, found, strict=True):
-                if value is not None:
-                    values[name] = values[name] + value if name in values else value
+        values = self.reader.read(response)
         for attribute, value in self.details(response).items():
             values[attribute.name] = value
         return values
-
-
-class _Branch(NamedTuple):
-    """A field of which more is read than its value: what it adds to, and what is read below it."""
-
-    adds: tuple[Attribute, ...]
-    gathered: bool
-    below: _Level | None
-
-
-class _Level:
-    """What is read of an object: plain fields into one attribute each, then branches."""
-
-    __slots__ = ("branches", "branching", "leaves", "plain")
-
-    def __init__(self, level: Mapping[str, Any], shared: frozenset[Attribute]) -> None:
-        steps = [(step, below, below.get("", [])) for step, below in level.items() if step]
-        leaves = {step: filled[0].name for step, below, filled in steps if _leaf(below, shared)}
-        branches = {
-            step.removesuffix("[]"): _Branch(
-                tuple(filled), step.endswith("[]"), _Level(below, shared) if set(below) - {""} else None
-            )
-            for step, below, filled in steps
-            if step not in leaves
-        }
-        self.plain = _Getter(leaves)
-        self.leaves = tuple(leaves.values())
-        self.branching = _Getter(branches)
-        self.branches = tuple(branches.values())
-
-    def walk(self, thing: Any, found: dict[str, Any]) -> None:
-        """Adds what there is in an object to ``found``."""
-        for name, value in zip(self.leaves, self.plain(thing), strict=True):
-            if value is not None:
-                found[name] = value
-        for (adds, gathered, below), value in zip(self.branches, self.branching(thing), strict=True):
-            if value is None:
-                continue
-            for attribute in adds:
-                if attribute.kind == "string[]":
-                    found.setdefault(attribute.name, []).append(value)
-                else:
-                    found[attribute.name] = found.get(attribute.name, 0) + value
-            if below is not None:
-                for item in value if gathered else (value,):
-                    below.walk(item, found)
-
-
-def _leaf(below: Mapping[str, Any], shared: frozenset[Attribute]) -> bool:
-    """Whether a field fills one attribute, by itself, and holds nothing else."""
-    return set(below) == {""} and len(below[""]) == 1 and below[""][0] not in shared
-
-
-class _Getter:
-    """Takes fields of an object at once, in C; where one is missing (an older SDK, a mapping), one by one."""
-
-    __slots__ = ("_at_once", "_names")
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = tuple(names)
-        self._at_once = attrgetter(*self._names) if len(self._names) > 1 else None
-
-    def __call__(self, thing: Any) -> Sequence[Any]:
-        if self._at_once is not None:
-            try:
-                values: Sequence[Any] = self._at_once(thing)
-            except AttributeError:
-                pass
-            else:
-                return values
-        return [get(thing, name) for name in self._names]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,8 +200,8 @@ class Session:
     ``connect`` is the method that gives it, ``Class.name`` in ``module``: by an object of the class ``manager``, when
     that is entered, or else by a context manager of contextlib's. ``sends`` and ``receives`` are methods of the class
     ``connection``; the first of each is expected, others need not be there. ``lost`` are names of the exceptions that
-    say that the connection is gone. ``dialogue`` is given those ``params`` of ``connect`` that were, the connection, and
-    whether content is kept; it may keep the connection alive no more than the parameters. ``endpoint`` reads a
+    say that the connection is gone. ``dialogue`` is given those ``params`` of ``connect`` that were, the connection,
+    and whether content is kept; it may keep the connection alive no more than the parameters. ``endpoint`` reads a
     connection that could not be made.
     """
 

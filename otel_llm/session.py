@@ -32,9 +32,10 @@ from otel_llm.config import fault
 from otel_llm.context import current
 from otel_llm.errors import OtelLLMError
 from otel_llm.flow import suppressed
-from otel_llm.invocation import Invocation, Scope
+from otel_llm.invocation import Invocation
 from otel_llm.provider import Dialogue, Endpoint, Fold, Params, Server, Session
 from otel_llm.reaper import dropped, watch
+from otel_llm.scope import Scope
 from otel_llm.stream import Recording
 
 #: Turns in flight that a session may have; the oldest is given up for one more.

@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 
 from otel_llm.config import fault
 from otel_llm.flow import Args, Flow, Kwargs, Method, PatchBase, run, run_async, suppressed
-from otel_llm.invocation import Scope
 from otel_llm.provider import Params, Provider, Server, Session
+from otel_llm.scope import Scope
 from otel_llm.session import Followed, refused
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 #: The library's floors, lowest first. A module imports from its own floor or below.
 FLOORS = (
-    {"attribute", "attributes", "errors", "config", "plain", "runs", "installed"},
+    {"attribute", "attributes", "errors", "config", "plain", "runs", "installed", "paths"},
     {
         "context",
         "handles",
@@ -27,9 +27,9 @@ FLOORS = (
         "events",
         "metrics",
     },
-    {"providers", "interceptor", "invocation", "asked", "record", "prompts", "pricing"},
+    {"providers", "interceptor", "scope", "invocation", "asked", "record", "prompts", "pricing"},
     {"stream", "reaper", "guardrails", "headers"},
-    {"handed"},
+    {"handed", "raw"},
     {"flow"},
     {"session"},
     {"session_patches", "targets"},

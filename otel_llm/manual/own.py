@@ -17,11 +17,12 @@ from otel_llm.config import fault
 from otel_llm.content import Kept
 from otel_llm.context import context
 from otel_llm.guardrails import Guardrails
-from otel_llm.invocation import Invocation, Place, Scope, active
+from otel_llm.invocation import Invocation, Place, active
 from otel_llm.manual import shapes
 from otel_llm.manual.parents import context_below, links_to
 from otel_llm.prompts import Prompt, Use
 from otel_llm.provider import Endpoint, Params, Server
+from otel_llm.scope import Scope
 
 #: Operations that ask a model for an answer; a call of one kind may be made by an SDK in another's words.
 _ANSWERS = frozenset({"chat", "generate_content", "text_completion"})

@@ -1,0 +1,48 @@
+"""What all calls of an application share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from opentelemetry.trace import Tracer
+
+from otel_llm.content import Content
+from otel_llm.events import Events
+from otel_llm.interceptor import Interceptor
+from otel_llm.metrics import Metrics
+from otel_llm.span import Starter
+
+if TYPE_CHECKING:
+    from otel_llm.completion import Completion
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What all calls of an application share."""
+
+    tracer: Tracer
+    interceptors: tuple[Interceptor, ...]
+    content: Content
+    events: Events
+    metrics: Metrics
+    completion: Completion | None = None
+    include_usage: bool = False
+    start_events: bool = False
+    trace_headers: bool = False
+
+    @cached_property
+    def starter(self) -> Starter | None:
+        """Starts spans where the tracer's are known to be as they are."""
+        return Starter.of(self.tracer)
+
+    @cached_property
+    def keeps(self) -> bool:
+        """Whether anybody wants content."""
+        return self.content.span or self.content.event or self.completion is not None
+
+    @cached_property
+    def policy(self) -> bool:
+        """Whether a policy must see every call."""
+        return any(interceptor.policy for interceptor in self.interceptors)
