@@ -165,9 +165,9 @@ class ScriptedProvider:
         raw = await _body(reader, headers)
         reply, answer = self._decide(method, path, headers, raw)
         await asyncio.sleep(reply.delay)
+        if reply.failure == "cut" and reply.fail_after is None:
+            return False
         if answer.events is None:
-            if reply.failure == "cut":
-                return False
             form = f"content-type: {answer.media_type or 'application/json'}\r\ncontent-length: {len(answer.body)}"
             writer.write(_head(answer, reply, form) + answer.body)
             await writer.drain()

@@ -78,8 +78,8 @@ class Reply:
     ``usage`` left out is estimated from the lengths; ``report_usage=False`` leaves it out of the answer. ``status``
     of 400 and more is an error whose text is ``error``. A stream has ``chunks`` pieces of text and stops after
     ``fail_after`` of its events in the way that ``failure`` says: an error event, a ``response.failed`` (Responses
-    API only, an error event elsewhere) or a connection that is cut. A plain answer with ``failure="cut"`` is a
-    connection that is cut in place of it. Delays are in seconds.
+    API only, an error event elsewhere) or a connection that is cut. ``failure="cut"`` without ``fail_after`` cuts the
+    connection in place of any answer. Delays are in seconds.
     """
 
     text: str = ""
