@@ -64,9 +64,7 @@ def test_what_succeeds_in_the_end(
 
 @both
 @pytest.mark.parametrize("way", ["plain", "stream", "raw"])
-def test_what_fails_in_the_end(
-    way: str, asynchronous: bool, instrumented: Spans, provider: ScriptedProvider
-) -> None:
+def test_what_fails_in_the_end(way: str, asynchronous: bool, instrumented: Spans, provider: ScriptedProvider) -> None:
     """The error's request id is that of the last try."""
     provider.script([BUSY, BROKEN, BUSY, BUSY])
     with pytest.raises(openai.RateLimitError):

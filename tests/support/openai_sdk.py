@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import AsyncGenerator
+from importlib.util import find_spec
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -12,6 +14,12 @@ import pytest
 
 from otel_llm.testing import ScriptedProvider
 from tests.conftest import Spans
+
+#: What a connection that is cut in the middle of a stream is to the caller; before 3.0 it was the HTTP library's own.
+CUT: tuple[type[Exception], ...] = (
+    openai.APIConnectionError,
+    *(importlib.import_module(name).RemoteProtocolError for name in ("httpx", "httpx2") if find_spec(name)),
+)
 
 Read = Literal["plain", "iterate", "manage", "bytes"]
 
