@@ -1,4 +1,4 @@
-"""What a call asks for: its parameters, by the endpoint's table, and its content."""
+"""What a call asks for, and what it is answered: its parameters, by the endpoint's table, and its content."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any
 from otel_llm import attributes as a
 from otel_llm.config import fault
 from otel_llm.context import current
-from otel_llm.messages import mended
 from otel_llm.provider import Params
+from otel_llm.redaction import Redact, redacted
 
 if TYPE_CHECKING:
     from otel_llm.invocation import Invocation
 
 _COERCE = {"string": str, "int": int, "double": float, "bool": bool}
-_STREAM, _PARAM = a.STREAM.name, a.REQUEST_PARAM.name
+_STREAM, _PARAM, _METADATA = a.STREAM.name, a.REQUEST_PARAM.name, a.METADATA.name
+
+#: Attributes that are there whatever is captured, and are free text all the same.
+_FREE = frozenset({a.STOP_SEQUENCES.name, a.TAGS.name, a.TOOL_DESCRIPTION.name})
 
 
 def read_parameters(call: Invocation, params: Params) -> None:
@@ -32,6 +35,18 @@ def read_parameters(call: Invocation, params: Params) -> None:
             fault(f"the value of {name}")
     for attribute, value in endpoint.details_of_request(params).items():
         values[attribute.name] = value
+    if (redact := call.scope.content.redact) is not None:
+        _redact(values, redact)
+
+
+def _redact(values: dict[str, Any], redact: Redact) -> None:
+    """Redacts what is free text among the values. Names and ids are not: they are said so that calls are found."""
+    for name, value in values.items():
+        if name in _FREE or name.startswith(_METADATA):
+            if isinstance(value, str):
+                values[name] = redacted(value, redact)
+            elif isinstance(value, list | tuple):
+                values[name] = [redacted(str(item), redact) for item in value]
 
 
 def _read_parameter(call: Invocation, name: str, value: Any) -> None:
@@ -64,42 +79,30 @@ def read_content(call: Invocation, params: Params) -> None:
         kept.messages(a.INPUT_MESSAGES.name, messages)
     definitions = endpoint.tool_definitions(params)
     if definitions:
-        kept.value(a.TOOL_DEFINITIONS.name, definitions)
+        kept.parts(a.TOOL_DEFINITIONS.name, definitions)
     for name, attribute in endpoint.content.items():
         if (value := params.get(name)) is not None:
             kept.value(attribute.name, value)
-    if (completion := call.scope.completion) is not None:
+    if (completion := call.scope.completion) is not None and completion.wants(endpoint.operation):
         call.completed = {
             "inputs": completion.messages(messages),
             "system_instruction": completion.parts(said),
-            "tool_definitions": completion.parts(definitions or ()),
+            "tool_definitions": completion.definitions(definitions or ()),
         }
 
 
 def answered(call: Invocation) -> None:
-    """Keeps what came back."""
+    """Keeps what came back, and has all of it cut."""
     kept, endpoint = call.kept, call.endpoint
     if kept is None:
         return
     kept.answered()
-    if call.output_messages:
-        kept.messages(a.OUTPUT_MESSAGES.name, call.output_messages)
-    if endpoint.result is not None and call.response is not None:
-        kept.value(endpoint.result.name, endpoint.result_of(call.response))
-    if (completion := call.scope.completion) is not None:
-        call.completed.setdefault("outputs", completion.outputs(call.output_messages))
-
-
-def told(call: Invocation, error: BaseException) -> str:
-    """What an error says, where that is content to be kept, or the SDK's own words, or ours; else nothing.
-
-    The text of any other may quote what was sent or what came back, as pydantic's does.
-    """
-    ours = type(error).__module__.partition(".")[0] in ("otel_llm", call.endpoint.module.partition(".")[0])
-    if not (call.scope.keeps or ours):
-        return ""
     try:
-        return mended(call.scope.content.text(str(error)))
-    except Exception:
-        fault("the text of an error")
-        return ""
+        if call.output_messages:
+            kept.messages(a.OUTPUT_MESSAGES.name, call.output_messages)
+        if endpoint.result is not None and call.response is not None:
+            kept.value(endpoint.result.name, endpoint.result_of(call.response))
+        if (completion := call.scope.completion) is not None and completion.wants(endpoint.operation):
+            call.completed.setdefault("outputs", completion.outputs(call.output_messages))
+    finally:
+        kept.done()

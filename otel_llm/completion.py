@@ -8,7 +8,7 @@ https://github.com/open-telemetry/opentelemetry-python-genai
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import dataclasses
 import importlib
 import importlib.metadata
@@ -16,12 +16,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from otel_llm.config import COMPLETION_HOOK, fault, read
-from otel_llm.content import Redact, content_of
 from otel_llm.errors import ConfigError
-from otel_llm.messages import Message, Part, plain_part
+from otel_llm.messages import Message, Part, bytes_of, plain_part
+from otel_llm.redaction import Redact, redacted, redacted_part
 
 _GROUP = "opentelemetry_genai_completion_hook"
 _TYPES = "opentelemetry.util.genai.types"
+
+#: Operations that have no completion.
+_NONE = frozenset({"embeddings", "retrieval", "execute_tool"})
 
 
 def load() -> Any:
@@ -35,7 +38,10 @@ def load() -> Any:
             f"{COMPLETION_HOOK.variable}={name} is not installed: "
             f"{'there is ' + ', '.join(sorted(known)) if known else 'pip install opentelemetry-util-genai[upload]'}."
         )
-    return known[name].load()()
+    try:
+        return known[name].load()()
+    except Exception as error:
+        raise ConfigError(f"{COMPLETION_HOOK.variable}={name} cannot be used: {error}") from error
 
 
 class Completion:
@@ -60,45 +66,71 @@ class Completion:
             for field in dataclasses.fields(kind)
             if field.name == "type" and isinstance(field.default, str)
         }
+        self._other = dataclasses.make_dataclass("OtherPart", [("content", Any, None)], bases=(types.GenericPart,))
+
+    def wants(self, operation: str) -> bool:
+        """Whether the hook is called for an operation."""
+        return operation not in _NONE
 
     def messages(self, messages: Iterable[Message]) -> list[Any]:
         """What was sent, in the hook's classes."""
-        return [self._made(self._types.InputMessage, message) for message in messages]
+        return [self._message(self._types.InputMessage, message) for message in messages]
 
     def outputs(self, messages: Iterable[Message]) -> list[Any]:
         """What came back, in the hook's classes."""
-        return [self._made(self._types.OutputMessage, {"finish_reason": "", **message}) for message in messages]
+        return [self._message(self._types.OutputMessage, message) for message in messages]
 
     def parts(self, parts: Iterable[Part]) -> list[Any]:
-        """Parts, or tool definitions, in the hook's classes."""
+        """Parts in the hook's classes."""
         return [self._part(part) for part in parts]
 
-    def __call__(self, span: Any, record: Any, **content: Sequence[Any]) -> None:
+    def definitions(self, definitions: Iterable[Part]) -> list[Any]:
+        """Tool definitions in the hook's classes."""
+        return [self._definition(self._plain(definition)) for definition in definitions]
+
+    def __call__(self, span: Any, record: Any, content: Mapping[str, Sequence[Any]]) -> None:
         """Hands on a call's content; what fails in the hook is swallowed."""
         try:
-            self._hook.on_completion(span=span, log_record=record, **content)
+            said = {"inputs": [], "outputs": [], "system_instruction": [], **content}
+            self._hook.on_completion(span=span, log_record=record, **said)
         except Exception:
             fault(f"{type(self._hook).__name__}.on_completion")
 
-    def _made(self, kind: Any, message: Mapping[str, Any]) -> Any:
-        known = {field.name for field in dataclasses.fields(kind)}
-        said = {"name": None} | dict(message) | {"parts": self.parts(message["parts"])}
-        return kind(**{key: value for key, value in said.items() if key in known})
+    def _message(self, kind: Any, message: Message) -> Any:
+        name = message.get("name")
+        if name is not None and self._redact is not None:
+            name = redacted(name, self._redact)
+        more = {"finish_reason": message.get("finish_reason") or None} if kind is self._types.OutputMessage else {}
+        return kind(role=message["role"], parts=self.parts(message["parts"]), name=name, **more)
 
     def _part(self, part: Part) -> Any:
-        kind = self._parts.get(str(part.get("type")))
-        if part.get("type") == "blob":
-            data = part.get("data") or b""
-            raw = base64.b64decode(data) if isinstance(data, str) else data
-            return self._types.BlobPart(mime_type=part.get("mime_type"), modality=part["modality"], content=raw)
-        said = plain_part(part)
+        if part["type"] == "blob":
+            return self._blob(part)
+        said = self._plain(part)
+        kind = self._parts.get(said["type"], self._other)
+        if kind is self._other:
+            content = {name: value for name, value in said.items() if name != "type"}
+            return kind(type=said["type"], content=content)
+        return _made(kind, said)
+
+    def _blob(self, part: Part) -> Any:
+        """A binary part. Where texts are redacted, one whose bytes are a text is."""
+        data = bytes_of(part)
         if self._redact is not None:
-            said = content_of(said, self._redact)
-        if kind is None:
-            return dataclasses.make_dataclass("Part", said)(**said)
-        fields = dataclasses.fields(kind)
-        return kind(**{field.name: said.get(field.name) for field in fields if field.name in said or _bare(field)})
+            with contextlib.suppress(UnicodeDecodeError):
+                data = redacted(data.decode(), self._redact).encode("utf-8", "replace")
+        return self._types.BlobPart(mime_type=part.get("mime_type"), modality=part["modality"], content=data)
+
+    def _definition(self, said: Part) -> Any:
+        if said["type"] == "function":
+            return _made(self._types.FunctionToolDefinition, said)
+        return self._types.GenericToolDefinition(name=str(said.get("name")), type=said["type"])
+
+    def _plain(self, part: Part) -> Part:
+        said = plain_part(part)
+        return said if self._redact is None else redacted_part(said, self._redact)
 
 
-def _bare(field: Any) -> bool:
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+def _made(kind: Any, said: Mapping[str, Any]) -> Any:
+    """An object of a class of parts, with what is known of its fields."""
+    return kind(**{field.name: said.get(field.name) for field in dataclasses.fields(kind) if field.name != "type"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +93,16 @@ _said: set[Any] = set()
 
 
 def fault(where: str) -> None:
-    """Logs the exception being handled, once for each place: telemetry that fails is said and swallowed."""
-    if where not in _said:
-        _said.add(where)
-        logger.warning("otel_llm failed in %s; the application is not affected. Said once.", where, exc_info=True)
+    """Logs the exception being handled, once for each place: telemetry that fails is said and swallowed.
+
+    What the exception says may quote content: it is logged as one of the same name that says nothing.
+    """
+    if where in _said or (error := sys.exception()) is None:
+        return
+    _said.add(where)
+    silent = type(type(error).__name__, (Exception,), {"__module__": type(error).__module__})()
+    logger.warning(
+        "otel_llm failed in %s; the application is not affected. Said once.",
+        where,
+        exc_info=silent.with_traceback(error.__traceback__),
+    )

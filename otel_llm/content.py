@@ -1,4 +1,4 @@
-"""What is kept of content: the one point that all of it passes, to be redacted, cut to size and counted.
+"""What is kept of content: the one point that all of it passes, to be redacted and cut to size, in that order.
 
 Content is messages, system instructions, tool definitions, tool arguments and results, queries and documents, variables
 of prompts, parameters that are text, and the texts of errors. It goes on the span, on the event, to the completion hook
@@ -10,21 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from otel_llm.config import fault
-from otel_llm.messages import Message, Part, messages_json, parts_json, to_json
+from otel_llm.cut import cut_messages, cut_part, cut_parts, cut_text, cut_value, dumps, share, size
+from otel_llm.messages import Message, Part, mended, messages_json, parts_json, to_json
+from otel_llm.redaction import Redact, redacted, redacted_message, redacted_part, redacted_value
 
-Redact = Callable[[str], str]
+#: The least that the budgets of a part and of a span may be, in bytes.
+LEAST_PART, LEAST_SPAN = 1024, 4096
 
-#: What stands for a text whose redaction failed.
-WITHHELD = "[redaction failed]"
-
-#: Fields of messages, parts and definitions that say what something is, and are not content.
-_STRUCTURE = frozenset({"role", "type", "id", "name", "finish_reason", "modality", "mime_type", "sha256", "size"})
-
-#: The least that a part is cut to, in bytes; where not even that fits, whole messages go.
-_LEAST = 256
+#: Values of content that a call may have, and the least bytes that one is cut to; beyond, the last ones are left out.
+MOST_VALUES, LEAST_VALUE = 48, 512
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Content:
 
     ``redact`` is given every text and returns what is kept of it. ``part_bytes`` is the most of one part of a message,
     of one tool definition or of one value; ``span_bytes`` the most of a call, of which a quarter is left for what
-    comes back.
+    comes back. Both are bytes of UTF-8, marks included, at least 1,024 and 4,096.
     """
 
     span: bool = False
@@ -42,182 +39,174 @@ class Content:
     part_bytes: int = 1 << 16
     span_bytes: int = 1 << 18
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "part_bytes", max(self.part_bytes, LEAST_PART))
+        object.__setattr__(self, "span_bytes", max(self.span_bytes, LEAST_SPAN))
+
     def text(self, text: str) -> str:
-        """A text by itself, such as that of an error or of a parameter."""
+        """A text by itself, such as that of an error: as a value of its own budget."""
         if self.redact is not None:
             text = redacted(text, self.redact)
-        return text if len(text) <= self.part_bytes // 4 else _cut(text, self.part_bytes)
+        return mended(text if len(text) <= self.part_bytes // 4 else cut_text(text, self.part_bytes))
 
 
-def redacted(text: str, redact: Redact) -> str:
-    """What is kept of a text; nothing where its redaction fails."""
-    try:
-        return str(redact(text))
-    except Exception:
-        fault("redact")
-        return WITHHELD
+class _Kind(NamedTuple):
+    """How values of a kind are redacted, and cut; ``plain`` ones are texts, all others JSON."""
+
+    redact: Callable[[Any, Redact], Any]
+    shorten: Callable[[Any, int, int], Any]
+    plain: bool = False
+
+
+def _shorter_messages(messages: Any, part_bytes: int, most: int) -> Any:
+    parts = [{**message, "parts": [cut_part(part, part_bytes) for part in message["parts"]]} for message in messages]
+    return cut_messages(parts, most)
+
+
+_MESSAGES = _Kind(lambda value, redact: [redacted_message(message, redact) for message in value], _shorter_messages)
+_PARTS = _Kind(
+    lambda value, redact: [redacted_part(part, redact) for part in value],
+    lambda value, part_bytes, most: cut_parts([cut_part(part, part_bytes) for part in value], most),
+)
+_VALUE = _Kind(redacted_value, lambda value, part_bytes, most: cut_value(value, min(part_bytes, most)))
+_TEXT = _Kind(redacted, lambda value, part_bytes, most: cut_text(value, min(part_bytes, most)), plain=True)
 
 
 class Kept:
-    """The content of one call, as JSON by attribute. ``truncated`` says whether anything was cut."""
+    """The content of one call. What is sent is written down at once, and redacted and cut when the call has ended.
 
-    __slots__ = ("_left", "_rules", "truncated", "values")
+    ``values`` are JSON by attribute, or texts; ``truncated`` says that some were cut or left out. All together they
+    take at most the budget of a span. None of the methods raises.
+    """
+
+    __slots__ = ("_kinds", "_left", "_rules", "_waiting", "truncated", "values")
 
     def __init__(self, rules: Content) -> None:
         self._rules = rules
         self._left = rules.span_bytes - rules.span_bytes // 4
+        self._waiting: list[tuple[str, str, _Kind]] = []
+        self._kinds: dict[str, _Kind] = {}
         self.truncated = False
         self.values: dict[str, str] = {}
 
-    def answered(self) -> None:
-        """From here on what is kept came back."""
-        self._left += self._rules.span_bytes // 4
-
     def messages(self, name: str, messages: Sequence[Message]) -> None:
         """Keeps messages."""
-        self._keep(name, messages_json(messages), _redacted_messages, _shorter_messages)
+        self._keep(name, messages, _MESSAGES, messages_json)
 
     def parts(self, name: str, parts: Sequence[Part]) -> None:
-        """Keeps parts, or tool definitions."""
-        self._keep(name, parts_json(parts), _redacted_parts, _shorter_parts)
+        """Keeps parts of messages, or tool definitions."""
+        self._keep(name, parts, _PARTS, parts_json)
 
     def value(self, name: str, value: Any) -> None:
         """Keeps a value of any kind: a text as it is, all else as JSON."""
-        self._keep(name, value if isinstance(value, str) else to_json(value), _redacted_value, _shorter_value)
+        if isinstance(value, str):
+            self._waiting.append((name, value, _TEXT))
+        else:
+            self._keep(name, value, _VALUE, to_json)
 
-    def _keep(
-        self,
-        name: str,
-        text: str,
-        redact: Callable[[str, Redact], str],
-        shorten: Callable[[str, int, int], str],
-    ) -> None:
+    def answered(self) -> None:
+        """What was sent is all there, and cut; from here on what is kept came back."""
+        self._settle()
+        self._left += self._rules.span_bytes // 4
+
+    def done(self) -> None:
+        """All is there, and cut."""
+        self._settle()
+
+    def take(self, other: Kept) -> None:
+        """Takes over what another call has kept, but for what this one keeps itself."""
+        own = {*self.values, *(name for name, _, _ in self._waiting)}
+        for name, text in other.values.items():
+            if name not in own:
+                self._put(name, text, other._kinds[name])
+        self.truncated = self.truncated or other.truncated
+
+    def structured(self) -> dict[str, Any]:
+        """The values as they are, not as JSON."""
+        kinds = self._kinds
+        return {name: text if kinds[name].plain else json.loads(text) for name, text in self.values.items()}
+
+    def within(self, most: int) -> dict[str, str]:
+        """The values, none of which is longer than so many bytes; JSON that could not be is left out."""
+        found = {}
+        for name, text in self.values.items():
+            kind = self._kinds[name]
+            if size(text) <= most:
+                found[name] = text
+            elif kind.plain or most >= LEAST_VALUE:
+                found[name] = self._cut(text, kind, most)
+        self.truncated = self.truncated or len(found) < len(self.values)
+        return found
+
+    def _put(self, name: str, text: str, kind: _Kind) -> None:
+        self._left -= size(text)
+        self.values[name] = text
+        self._kinds[name] = kind
+
+    def _keep(self, name: str, value: Any, kind: _Kind, write: Callable[[Any], str]) -> None:
+        try:
+            self._waiting.append((name, write(value), kind))
+        except Exception:
+            fault(f"the content of {name}")
+
+    def _settle(self) -> None:
+        """Moves what is waiting to the values: as it is where all of it fits and nothing is redacted."""
+        waiting, self._waiting = self._waiting, []
+        rules, values = self._rules, self.values
+        if rules.redact is None and len(values) + len(waiting) <= MOST_VALUES:
+            total, most = 0, rules.part_bytes
+            for _, text, _ in waiting:
+                total += len(text) if len(text) <= most and text.isascii() else rules.span_bytes
+            if total <= self._left:
+                self._left -= total
+                for name, text, kind in waiting:
+                    values[name] = text
+                    self._kinds[name] = kind
+                return
+        try:
+            self._fit(waiting)
+        except Exception:
+            fault("cutting content")
+            self.truncated = True
+
+    def _fit(self, waiting: list[tuple[str, str, _Kind]]) -> None:
+        """Redacts, cuts each part, then all of it to what is left: small values stay whole, large ones share."""
+        while len(self.values) + len(waiting) > MOST_VALUES:
+            self._leave_out(waiting, range(len(waiting)))
+        ready = []
+        for name, text, kind in waiting:
+            try:
+                ready.append((name, self._ready(text, kind), kind))
+            except Exception:
+                fault(f"the content of {name}")
+                self.truncated = True
+        while True:
+            sizes = [size(text) for _, text, _ in ready]
+            each = share(sizes, max(0, self._left))
+            large = [number for number, bytes in enumerate(sizes) if bytes > each]
+            if each >= LEAST_VALUE or not large:
+                break
+            self._leave_out(ready, large)
+        for (name, text, kind), bytes in zip(ready, sizes, strict=True):
+            self._put(name, text if bytes <= each else self._cut(text, kind, each), kind)
+
+    def _leave_out(self, values: list[tuple[str, str, _Kind]], among: Sequence[int]) -> None:
+        """Leaves out one of the values: the last of the texts, or where there is none the last."""
+        texts = (number for number in reversed(among) if values[number][2].plain)
+        del values[next(texts, among[-1])]
+        self.truncated = True
+
+    def _ready(self, text: str, kind: _Kind) -> str:
+        """A value redacted, and with no part of it larger than a part may be."""
         rules = self._rules
         if rules.redact is not None:
-            text = redact(text, rules.redact)
-        elif (size := len(text)) <= self._left and size <= rules.part_bytes and text.isascii():
-            self._left -= size
-            self.values[name] = text
-            return
-        size = _size(text)
-        if size > rules.part_bytes or size > self._left:
-            shorter = shorten(text, rules.part_bytes, max(0, self._left))
-            self.truncated = self.truncated or shorter != text
-            text, size = shorter, _size(shorter)
-        self._left -= size
-        self.values[name] = text
+            found = kind.redact(text if kind.plain else json.loads(text), rules.redact)
+            text = found if kind.plain else dumps(found)
+        text = mended(text)
+        return text if size(text) <= rules.part_bytes else self._cut(text, kind, size(text))
 
-
-MARK = "…[truncated "
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-
-
-def _cut(text: str, most: int) -> str:
-    """The beginning of a text, ``most`` bytes at most but for the mark, which says how many are gone."""
-    data = text.encode("utf-8", "replace")
-    if len(data) <= most:
-        return text
-    return f"{data[:most].decode('utf-8', 'ignore')}{MARK}{len(data) - most} bytes]"
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _redacted_messages(text: str, redact: Redact) -> str:
-    return _dumps(
-        [
-            {**content_of(message, redact), "parts": [content_of(part, redact) for part in message["parts"]]}
-            for message in json.loads(text)
-        ]
-    )
-
-
-def _redacted_parts(text: str, redact: Redact) -> str:
-    return _dumps([content_of(part, redact) for part in json.loads(text)])
-
-
-def _redacted_value(text: str, redact: Redact) -> str:
-    try:
-        return _dumps(_free(json.loads(text), redact))
-    except ValueError:  # a plain text
-        return redacted(text, redact)
-
-
-def _shorter_messages(text: str, part_bytes: int, most: int) -> str:
-    messages = json.loads(text)
-    overhead = sum(_size(_dumps({**message, "parts": []})) + 1 for message in messages)
-    messages, overhead = _fewer(messages, overhead, most)
-    cap = _cap([_size(_dumps(part)) for message in messages for part in message["parts"]], part_bytes, most - overhead)
-    for message in messages:
-        message["parts"] = [_smaller(part, cap) for part in message["parts"]]
-    return _dumps(messages)
-
-
-def _fewer(messages: list[Any], overhead: int, most: int) -> tuple[list[Any], int]:
-    """Messages without those in the middle, where there are so many that not even their beginnings fit."""
-    least = overhead + _LEAST * sum(len(message["parts"]) for message in messages)
-    if least <= most or len(messages) < 3:
-        return messages, overhead
-    keep = max(2, int(len(messages) * most / least))
-    gone = len(messages) - keep
-    note = {"role": "system", "parts": [{"type": "text", "content": f"{MARK}{gone} messages]"}]}
-    kept = [messages[0], note, *messages[len(messages) - keep + 1 :]]
-    return kept, sum(_size(_dumps({**message, "parts": []})) + 1 for message in kept)
-
-
-def _shorter_parts(text: str, part_bytes: int, most: int) -> str:
-    parts = json.loads(text)
-    cap = _cap([_size(_dumps(part)) for part in parts], part_bytes, most)
-    return _dumps([_smaller(part, cap) for part in parts])
-
-
-def _shorter_value(text: str, part_bytes: int, most: int) -> str:
-    return _dumps(_cut(text, min(part_bytes, most)))
-
-
-def _cap(sizes: list[int], part_bytes: int, most: int) -> int:
-    """The most bytes that each part may have, so that all of them fit: the small ones whole, the large ones alike."""
-    left = most
-    for number, size in enumerate(sorted(sizes)):
-        share = left // (len(sizes) - number)
-        if size > share:
-            return max(0, min(part_bytes, share))
-        left -= size
-    return part_bytes
-
-
-def _smaller(part: Any, most: int) -> Any:
-    """A part of ``most`` bytes, about: the beginning of its text, or of its JSON, and what it is."""
-    text = _dumps(part)
-    if _size(text) <= most or not isinstance(part, dict):
-        return part
-    what = {key: value for key, value in part.items() if key in _STRUCTURE}
-    content = part.get("content")
-    rest = {key: value for key, value in part.items() if key not in _STRUCTURE}
-    room = max(0, most - _size(_dumps(what)) - len('"content":"",') - len(MARK) - 20)
-    return {**what, "content": _cut(content if isinstance(content, str) else _dumps(rest), room)}
-
-
-def content_of(part: Any, redact: Redact) -> Any:
-    """A message or a part with its content redacted, and what says what it is left alone."""
-    if not isinstance(part, dict):
-        return _free(part, redact)
-    return {key: value if key in _STRUCTURE else _free(value, redact) for key, value in part.items()}
-
-
-def _free(value: Any, redact: Redact) -> Any:
-    """Any value with its texts redacted, and its numbers where their digits are."""
-    if isinstance(value, str):
-        return redacted(value, redact)
-    if isinstance(value, dict):
-        return {key: _free(inner, redact) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_free(inner, redact) for inner in value]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        kept = redacted(digits := str(value), redact)
-        return value if kept == digits else kept
-    return value
+    def _cut(self, text: str, kind: _Kind, most: int) -> str:
+        found = kind.shorten(text if kind.plain else json.loads(text), self._rules.part_bytes, most)
+        shorter: str = found if kind.plain else dumps(found)
+        self.truncated = self.truncated or shorter != text
+        return shorter

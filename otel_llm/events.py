@@ -6,14 +6,16 @@ https://github.com/open-telemetry/semantic-conventions-genai (docs/gen-ai), wher
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Mapping
+from time import time_ns
 from typing import Any
 
-from opentelemetry._logs import LoggerProvider, LogRecord, SeverityNumber, get_logger_provider
+from opentelemetry._logs import Logger, LoggerProvider, LogRecord, SeverityNumber, get_logger_provider
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, set_span_in_context
+
+from otel_llm.cut import dumps
 
 #: Providers that take nothing: the API's own.
 NOWHERE = frozenset({"ProxyLoggerProvider", "NoOpLoggerProvider", "_ProxyMeterProvider", "NoOpMeterProvider"})
@@ -23,6 +25,13 @@ DETAILS = "gen_ai.client.inference.operation.details"
 EXCEPTION = "gen_ai.client.operation.exception"
 
 
+#: Levels of nesting that a value of an event keeps; deeper ones are the text of their JSON. Each level is up to three
+#: of protobuf, of which receivers take a hundred in all.
+LEVELS = 24
+
+_LARGEST = (1 << 63) - 1
+
+
 class Events:
     """Where events go. ``version`` and ``attributes`` are those of the scope."""
 
@@ -30,6 +39,7 @@ class Events:
         self._provider = provider
         self._version = version
         self._attributes = dict(attributes)
+        self._logger: tuple[LoggerProvider, Logger] | None = None
 
     @property
     def live(self) -> bool:
@@ -38,12 +48,12 @@ class Events:
 
     def started(self, span: Span, values: Mapping[str, Any]) -> None:
         """A call has begun: what is known of one that never ends."""
-        self._emit(STARTED, span, SeverityNumber.DEBUG, values)
+        self.send(_record(STARTED, span, SeverityNumber.DEBUG, values))
 
-    def details(self, span: Span, values: Mapping[str, Any], content: Mapping[str, str]) -> LogRecord:
+    def details(self, span: Span, values: Mapping[str, Any], content: Mapping[str, Any]) -> LogRecord:
         """All that is known of a call; content as structure, not as JSON. The record is returned before it is sent."""
-        structured = {name: _structured(text) for name, text in content.items()}
-        return self._record(DETAILS, span, SeverityNumber.DEBUG, {**values, **structured})
+        structured = {name: _any(value, LEVELS) for name, value in content.items()}
+        return _record(DETAILS, span, SeverityNumber.DEBUG, {**values, **structured})
 
     def exception(self, span: Span, error: BaseException, message: str, values: Mapping[str, Any]) -> None:
         """A call has failed. The stack is where, without what the error says, which is ``message``."""
@@ -54,28 +64,34 @@ class Events:
             "exception.message": message,
             "exception.stacktrace": "".join(traceback.format_tb(error.__traceback__)),
         }
-        self._emit(EXCEPTION, span, SeverityNumber.WARN, {**values, **said})
+        self.send(_record(EXCEPTION, span, SeverityNumber.WARN, {**values, **said}))
 
     def send(self, record: LogRecord) -> None:
         """Sends a record."""
         provider = self._provider or get_logger_provider()
-        provider.get_logger("otel_llm", self._version, attributes=self._attributes).emit(record)
-
-    def _emit(self, name: str, span: Span, severity: SeverityNumber, values: Mapping[str, Any]) -> None:
-        self.send(self._record(name, span, severity, values))
-
-    def _record(self, name: str, span: Span, severity: SeverityNumber, values: Mapping[str, Any]) -> LogRecord:
-        return LogRecord(
-            context=set_span_in_context(span, Context()),
-            severity_number=severity,
-            severity_text=severity.name,
-            attributes=dict(values),
-            event_name=name,
-        )
+        if self._logger is None or self._logger[0] is not provider:
+            made = provider.get_logger("otel_llm", self._version, attributes=self._attributes)
+            self._logger = (provider, made)
+        self._logger[1].emit(record)
 
 
-def _structured(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:  # a plain text
-        return text
+def _record(name: str, span: Span, severity: SeverityNumber, values: Mapping[str, Any]) -> LogRecord:
+    return LogRecord(
+        timestamp=time_ns(),
+        context=set_span_in_context(span, Context()),
+        severity_number=severity,
+        severity_text=severity.name,
+        attributes=dict(values),
+        event_name=name,
+    )
+
+
+def _any(value: Any, levels: int) -> Any:
+    """A plain value as an attribute of OpenTelemetry may be: integers of 64 bits, and not nested too deep."""
+    if isinstance(value, dict):
+        return {key: _any(inner, levels - 1) for key, inner in value.items()} if levels else dumps(value)
+    if isinstance(value, list):
+        return [_any(inner, levels - 1) for inner in value] if levels else dumps(value)
+    if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
+        return str(value)
+    return value

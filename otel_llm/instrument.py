@@ -14,7 +14,7 @@ from opentelemetry.trace import TracerProvider
 
 from otel_llm import attributes, completion, config, headers, patches
 from otel_llm.completion import Completion
-from otel_llm.content import Content, Redact
+from otel_llm.content import Content
 from otel_llm.errors import ConfigError
 from otel_llm.events import Events
 from otel_llm.export import providers as providers_in_force
@@ -25,6 +25,7 @@ from otel_llm.patches import Instrumentation
 from otel_llm.pricing import Pricing
 from otel_llm.prompts import PromptLink, configure
 from otel_llm.providers import PROVIDERS
+from otel_llm.redaction import Redact
 from otel_llm.scope import Scope
 
 logger = logging.getLogger("otel_llm")

@@ -59,14 +59,19 @@ def blob_part(data: bytes | str | None, mime_type: str | None) -> Part:
 
 
 def _digested(part: Part) -> Part:
-    data = part.get("data")
-    if data is None:  # only its digest was kept, or it is a picture that the SDK encodes
+    if part.get("data") is None:  # only its digest was kept, or it is a picture that the SDK encodes
         return part
-    raw = _decoded(data) if isinstance(data, str) else data
+    raw = bytes_of(part)
     return {key: part[key] for key in ("type", "modality", "mime_type")} | {
         "sha256": hashlib.sha256(raw).hexdigest(),
         "size": len(raw),
     }
+
+
+def bytes_of(part: Part) -> bytes:
+    """The bytes of a binary part, where it carries them."""
+    data = part.get("data") or b""
+    return _decoded(data) if isinstance(data, str) else bytes(data)
 
 
 def _decoded(text: str) -> bytes:

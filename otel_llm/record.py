@@ -9,18 +9,26 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.trace import Span, Status, StatusCode
 
 from otel_llm import attributes as a
-from otel_llm.asked import told
+from otel_llm import failure
 from otel_llm.config import fault
 from otel_llm.errors import error_type
 from otel_llm.messages import mended
 from otel_llm.others import say
 
 if TYPE_CHECKING:
+    from otel_llm.content import Kept
     from otel_llm.invocation import Invocation
 
 _OUTCOME, _RETRIES, _ERROR, _TRUNCATED = (
     a.STREAM_OUTCOME.name, a.RETRY_COUNT.name, a.ERROR_TYPE.name, a.CONTENT_TRUNCATED.name
 )  # fmt: skip
+
+_OPERATION = a.OPERATION.name
+_MESSAGES = frozenset({a.INPUT_MESSAGES.name, a.OUTPUT_MESSAGES.name})
+
+#: The conventions' operations that are inferences, and those that are something else, of which they have no event.
+_INFERENCES = frozenset({"chat", "generate_content", "text_completion"})
+_OTHERS = frozenset({"embeddings", "retrieval", "fetch_response", "create_agent", "invoke_agent", "invoke_workflow"})
 
 #: Attributes of an adopted span that are ours to say, whoever has said them.
 _ALWAYS = ("otel_llm.", "gen_ai.prompt.")
@@ -30,59 +38,73 @@ _PLAIN = frozenset({int, float, bool})
 
 
 def end(call: Invocation) -> None:
-    """Puts what is known of a call where it goes, and ends its span."""
+    """Puts what is known of a call where it goes, and ends its span at the time it is now: a hook may take long."""
+    ends, seconds = call.ends or time.time_ns(), time.perf_counter() - call.started
     try:
         put(call)
     except Exception:
         fault("recording a call")
     if not call.adopted:
         try:
-            call.span.end(call.ends)
+            call.span.end(ends)
         except Exception:
             fault("ending a span")
     if call.metered:
         try:
-            call.scope.metrics.record(call.values, time.perf_counter() - call.started, call.gaps or ())
+            call.scope.metrics.record(call.values, seconds, call.gaps or ())
         except Exception:
             fault("the metrics of a call")
 
 
 def put(call: Invocation) -> None:
-    """Puts the call's values on its span, and sends its events."""
-    values, span, scope = call.values, call.span, call.scope
+    """Puts the call's values on its span, sends its events and calls the completion hook."""
+    values, span, kept, error = call.values, call.span, call.kept, call.error
     if call.outcome is not None:
         values[_OUTCOME] = call.outcome
     if call.retries:
         values[_RETRIES] = call.retries
-    error = call.error
     if error is not None:
         values[_ERROR] = error_type(error)
+        failure.put(call, error)
     elif _ERROR in values and not call.adopted:  # the provider answered that it failed
         span.set_status(Status(StatusCode.ERROR, values[_ERROR]))
-    kept = call.kept
+    content = _fitting(kept, span) if kept is not None and call.scope.content.span else {}
     if kept is not None and kept.truncated:
         values[_TRUNCATED] = True
-    if not call.recording:
-        return
-    if error is not None:
-        _failed(call, error)
     plain = _mend(values)
-    content = {} if kept is None else kept.values
-    _mend(content)
-    new = {**values, **content} if scope.content.span else values
-    if call.adopted:
-        new = _missing(call, new)
-    if new:
-        fill(span, new, plain)
-    if kept is None:
-        return
-    record = None
-    if scope.content.event and scope.events.live:
-        record = scope.events.details(span, values, kept.values)
-    if scope.completion is not None:
-        scope.completion(span, record, **call.completed)
+    if call.recording:
+        new = {**values, **content} if content else values
+        if call.adopted:
+            new = _missing(call, new)
+        if new:
+            fill(span, new, plain)
+    if kept is not None:
+        _send(call, kept)
+
+
+def _fitting(kept: Kept, span: Span) -> dict[str, str]:
+    """The values of content, within the length that the application has set for all attributes of spans."""
+    most = getattr(getattr(span, "_attributes", None), "max_value_len", None)
+    return kept.values if most is None else kept.within(most)
+
+
+def _send(call: Invocation, kept: Kept) -> None:
+    """Sends the event of a request to a model, with what the completion hook adds to it."""
+    scope, record = call.scope, None
+    if scope.content.event and scope.events.live and _asks_a_model(call, kept):
+        record = scope.events.details(call.span, call.values, kept.structured())
+    if scope.completion is not None and call.completed:
+        scope.completion(call.span, record, call.completed)
     if record is not None:
         scope.events.send(record)
+
+
+def _asks_a_model(call: Invocation, kept: Kept) -> bool:
+    """Whether a call is what the conventions call an inference, or is one that they have no name for."""
+    operation = call.start[_OPERATION]
+    return operation in _INFERENCES or (
+        operation not in _OTHERS and not call.endpoint.internal and not _MESSAGES.isdisjoint(kept.values)
+    )
 
 
 def _missing(call: Invocation, values: dict[str, Any]) -> dict[str, Any]:
@@ -93,20 +115,6 @@ def _missing(call: Invocation, values: dict[str, Any]) -> dict[str, Any]:
         return {}
     theirs = getattr(span, "attributes", None) or {}
     return {name: value for name, value in values.items() if name.startswith(_ALWAYS) or name not in theirs}
-
-
-def _failed(call: Invocation, error: BaseException) -> None:
-    """The status of a failed call, and its event."""
-    said = told(call, error)
-    name = type(error).__name__
-    if not call.adopted:
-        call.span.set_status(Status(StatusCode.ERROR, f"{name}: {said}" if said else name))
-    events = call.scope.events
-    if isinstance(error, Exception) and events.live:
-        try:
-            events.exception(call.span, error, said, call.start)
-        except Exception:
-            fault("the event of an exception")
 
 
 def _mend(values: dict[str, Any]) -> bool:

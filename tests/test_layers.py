@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 #: The library's floors, lowest first. A module imports from its own floor or below.
 FLOORS = (
-    {"attribute", "attributes", "errors", "config", "plain", "runs", "installed", "paths"},
+    {"attribute", "attributes", "errors", "config", "plain", "cut", "redaction", "runs", "installed", "paths"},
     {
         "context",
         "handles",
@@ -27,7 +27,7 @@ FLOORS = (
         "events",
         "metrics",
     },
-    {"providers", "interceptor", "scope", "invocation", "asked", "record", "prompts", "pricing"},
+    {"providers", "interceptor", "scope", "invocation", "asked", "failure", "record", "prompts", "pricing"},
     {"stream", "reaper", "guardrails", "headers"},
     {"handed", "raw"},
     {"flow"},

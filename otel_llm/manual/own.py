@@ -14,7 +14,6 @@ from opentelemetry.trace import Span, set_span_in_context
 
 from otel_llm import attributes as a
 from otel_llm.config import fault
-from otel_llm.content import Kept
 from otel_llm.context import context
 from otel_llm.guardrails import Guardrails
 from otel_llm.invocation import Invocation, Place, active
@@ -212,7 +211,7 @@ class Own(Invocation):
         if call.error is None:
             self._entered = [each for each in self._entered if not isinstance(each, Guardrails)]  # they have checked it
         if self.kept is not None and call.kept is not None:
-            _fill(self.kept, call.kept)
+            self.kept.take(call.kept)
         for name, content in call.completed.items():
             if content:
                 self.completed[name] = content
@@ -227,9 +226,3 @@ class Own(Invocation):
         if inner is not None and inner.streaming:
             outcome = inner.outcome
         super().end(error, outcome if self.streaming else None)
-
-
-def _fill(kept: Kept, other: Kept) -> None:
-    for name, text in other.values.items():
-        kept.values.setdefault(name, text)
-    kept.truncated = kept.truncated or other.truncated

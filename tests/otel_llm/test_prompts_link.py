@@ -41,6 +41,8 @@ def stamped(*texts: str, capture_content: bool = False) -> dict[str, Any]:
     link = PromptLink()
     link.before(cast(Any, call))
     link.after(cast(Any, call))
+    if call.kept:
+        call.kept.done()
     return {**call.values, **(call.kept.values if call.kept else {})}
 
 
