@@ -11,7 +11,7 @@ from opentelemetry.trace import NonRecordingSpan
 
 from otel_llm import handles, headers, others
 from otel_llm.config import fault
-from otel_llm.handed import handed
+from otel_llm.handed import handed, passed
 from otel_llm.invocation import Invocation, active
 from otel_llm.provider import Endpoint, Hook, Provider
 from otel_llm.scope import Scope
@@ -176,7 +176,7 @@ def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
         call.end(error)
         return None
     call.leave(place)
-    return handed(call, patch.provider, response) if wanted else response
+    return handed(call, patch.provider, response) if wanted else passed(call, patch.provider, response)
 
 
 def _ask_usage(call: Invocation, kwargs: dict[str, Any]) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Generator
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any
+
+import wrapt
 
 from otel_llm.config import fault
 from otel_llm.invocation import Invocation
@@ -47,3 +51,65 @@ def recorded(call: Invocation, provider: Provider, stream: Any) -> Any:
         call.identify(provider.request_id, stream)
         call.gave(found)
     return found
+
+
+def passed(call: Invocation, provider: Provider, response: Any) -> Any:
+    """The response of a call that nobody looks at. What sends its request later does so with the call entered too."""
+    kind = type(response)
+    if kind is GeneratorType:
+        return _lazy(call, response)
+    if kind is AsyncGeneratorType:
+        return _LazyAsync(call, response)
+    return Later(response, call, provider, _given) if form(kind) is Form.LATER else response
+
+
+def _given(call: Invocation, provider: Provider, page: Any) -> Any:
+    return page
+
+
+def _lazy(call: Invocation, stream: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """A generator's items: the first one, and all of them while the SDK is busy, with the call entered."""
+    while True:
+        place = call.enter()
+        try:
+            item = next(stream)
+        except StopIteration as end:
+            call.leave(place)
+            return end.value
+        except BaseException as error:
+            call.leave(place, error)
+            raise
+        call.leave(place)
+        if not call.busy:
+            break
+        yield item
+    yield item
+    return (yield from stream)
+
+
+class _LazyAsync(wrapt.BaseObjectProxy[Any]):
+    """The same for an asynchronous one, seen through."""
+
+    def __init__(self, call: Invocation, stream: AsyncGenerator[Any, Any]) -> None:
+        super().__init__(stream)
+        self._self_call: Invocation | None = call
+
+    def __aiter__(self) -> Any:
+        return self
+
+    def __anext__(self) -> Any:
+        call = self._self_call
+        return self.__wrapped__.__anext__() if call is None else self._entered(call)
+
+    async def _entered(self, call: Invocation) -> Any:
+        self._self_call = None
+        place = call.enter()
+        try:
+            item = await self.__wrapped__.__anext__()
+        except BaseException as error:
+            call.leave(place, error)
+            raise
+        call.leave(place)
+        if call.busy:
+            self._self_call = call
+        return item
