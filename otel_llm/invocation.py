@@ -21,7 +21,7 @@ from otel_llm.content import Kept
 from otel_llm.errors import OtelLLMError
 from otel_llm.interceptor import Answer, Interceptor
 from otel_llm.messages import Message, mended, texts
-from otel_llm.provider import Endpoint, Params, Sent, Server
+from otel_llm.provider import Endpoint, Fold, Params, Sent, Server
 from otel_llm.scope import Scope
 
 _OPERATION, _PROVIDER, _REQUEST_MODEL = a.OPERATION.name, a.PROVIDER.name, a.REQUEST_MODEL.name
@@ -57,6 +57,7 @@ class Invocation:
     retries: int = 0
     hides: Callable[[Any], bool] | None = None
     busy = quiet = False
+    fold: Fold | None = None
     at: datetime | None = None
     ends: int | None = None
     around: Invocation | None = None

@@ -37,7 +37,7 @@ class Recording:
 
     def __init__(self, call: Invocation, fold: Fold) -> None:
         self.call = call
-        self.fold = fold
+        self.fold = call.fold = fold
         self.waiting = True
         self.chunks = 0
         self.first = self.last = 0.0
