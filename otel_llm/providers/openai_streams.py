@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from otel_llm.provider import get
+
 
 class _Choice:
-    __slots__ = ("audio", "calls", "finish_reason", "reasoning", "refusal", "text")
+    __slots__ = ("audio", "calls", "finish_reason", "function", "reasoning", "refusal", "text")
 
     def __init__(self) -> None:
         self.text: list[str] = []
         self.refusal: list[str] = []
         self.reasoning: list[str] = []
         self.audio: SimpleNamespace | None = None
+        self.function: SimpleNamespace | None = None
         self.calls: dict[int, SimpleNamespace] = {}
         self.finish_reason: str | None = None
 
@@ -34,11 +37,21 @@ class _Choice:
         """Adds what OpenAI's models say beside text, and other models in fields that OpenAI does not have."""
         if isinstance(reasoning := extra.get("reasoning_content") or extra.get("reasoning"), str):
             self.reasoning.append(reasoning)
-        if isinstance(audio := extra.get("audio"), dict):
-            found = self.audio = self.audio or SimpleNamespace(id=None, data=[], transcript=[])
-            found.id = audio.get("id") or found.id
-            found.data.append(audio.get("data") or "")  # base64, each piece by itself
-            found.transcript.append(audio.get("transcript") or "")
+        if isinstance(audio := extra.get("audio"), dict):  # a field of its own in newer SDKs
+            self.add_audio(audio)
+
+    def add_audio(self, audio: Any) -> None:
+        """Adds a piece of speech."""
+        found = self.audio = self.audio or SimpleNamespace(id=None, data=[], transcript=[])
+        found.id = get(audio, "id") or found.id
+        found.data.append(get(audio, "data") or "")  # base64, each piece by itself
+        found.transcript.append(get(audio, "transcript") or "")
+
+    def add_function(self, function: Any) -> None:
+        """Adds a piece of a call in the form that tools had before they were called tools."""
+        found = self.function = self.function or SimpleNamespace(name="", arguments=[])
+        found.name += function.name or ""
+        found.arguments.append(function.arguments or "")
 
     def message(self) -> SimpleNamespace:
         """The message that the pieces make."""
@@ -51,6 +64,8 @@ class _Choice:
             content="".join(self.text) or None,
             refusal="".join(self.refusal) or None,
             tool_calls=calls,
+            function_call=self.function
+            and SimpleNamespace(name=self.function.name, arguments="".join(self.function.arguments)),
             audio=self.audio,
             model_extra={"reasoning": "".join(self.reasoning)},
         )
@@ -114,6 +129,10 @@ class ChatFold:
                 choice.refusal.append(delta["refusal"])
             if delta.get("tool_calls"):
                 choice.add_calls(delta["tool_calls"])
+            if delta.get("audio") is not None:
+                choice.add_audio(delta["audio"])
+            if delta.get("function_call") is not None:
+                choice.add_function(delta["function_call"])
             if extra := given["delta"].model_extra:
                 choice.add_extra(extra)
 
