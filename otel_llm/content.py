@@ -156,7 +156,7 @@ class Kept:
         if rules.redact is None and len(values) + len(waiting) <= MOST_VALUES:
             total, most = 0, rules.part_bytes
             for _, text, _ in waiting:
-                total += len(text) if len(text) <= most and text.isascii() else rules.span_bytes
+                total += len(text) if len(text) <= most and text.isascii() else rules.span_bytes + 1
             if total <= self._left:
                 self._left -= total
                 for name, text, kind in waiting:

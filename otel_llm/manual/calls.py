@@ -20,6 +20,7 @@ from otel_llm.manual.own import Asked, Own, inference
 from otel_llm.manual.recipe import Recipe
 from otel_llm.manual.said import Known, said
 from otel_llm.manual.shapes import Answer
+from otel_llm.messages import mended
 from otel_llm.patches import in_force
 from otel_llm.prompts import Prompt
 
@@ -87,13 +88,13 @@ class call(Recipe[Call]):
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        params = {**(parameters or {}), "model": model, "input": input, "system": system, "tools": tools}
+        params = {"model": text(model, "model"), "input": input, "system": system, "tools": tools}
         super().__init__(
             Call,
             Asked(
-                endpoint=inference(str(operation)),
-                params=params,
-                provider=provider,
+                endpoint=inference(text(operation, "operation") or "chat"),
+                params=_merged(parameters, params),
+                provider=text(provider, "provider"),
                 prompt=prompt,
                 parent=parent,
                 links=links,
@@ -106,6 +107,23 @@ class call(Recipe[Call]):
         if callable(made := params["input"]):
             params["input"] = None
             params["input"] = made(*args, **kwargs)
+        return params
+
+
+def text(value: Any, name: str) -> str | None:
+    """A name as text; ``None`` where it has none, which is said."""
+    try:
+        return None if value is None else mended(str.__str__(value) if isinstance(value, str) else str(value))
+    except Exception:
+        fault(f"the {name} of a call")
+        return None
+
+
+def _merged(parameters: Mapping[str, Any] | None, params: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {**{str(name): value for name, value in (parameters or {}).items()}, **params}
+    except Exception:
+        fault("the parameters of a call")
         return params
 
 

@@ -109,7 +109,7 @@ class Own(Invocation):
         adopted: Span | None = None,
         begins: int | None = None,
     ) -> None:
-        server = Server(str(asked.provider), None, None) if asked.provider else None
+        server = Server(asked.provider, None, None) if asked.provider else None
         parent, links = context_below(asked.parent), links_to(asked.links)
         super().__init__(scope, asked.endpoint, server, params, parent, adopted, links, begins)
         self.step = asked.endpoint.internal or asked.endpoint.result is not None
