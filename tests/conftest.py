@@ -73,7 +73,7 @@ def openai_client(provider: ScriptedProvider) -> Iterator[Any]:
 @pytest.fixture
 def gemini_client(provider: ScriptedProvider) -> Iterator[Any]:
     """Google's client, talking to the scripted provider."""
-    from google import genai
+    from tests.support.google_sdk import opened
 
-    with genai.Client(api_key="x", http_options={"base_url": provider.gemini_base_url}) as client:
+    with opened(provider) as client:
         yield client

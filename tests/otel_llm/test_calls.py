@@ -11,13 +11,13 @@ from typing import Any, Literal
 
 import openai
 import pytest
-from google import genai
 from inline_snapshot import external_file
 from pydantic import BaseModel
 
 import otel_llm
 from otel_llm.testing import Reply, ScriptedProvider, ToolCall, Usage
 from tests.conftest import Spans
+from tests.support.google_sdk import opened, opened_async
 
 USAGE = Usage(input=100, output=50, cached=40, reasoning=20, tool_use=10, input_modalities={"text": 70, "audio": 30})
 REPLY = Reply("A hot gas.", usage=USAGE, chunks=4, model="")
@@ -129,12 +129,12 @@ CASES = [
 
 
 def _call(case: Case, provider: ScriptedProvider) -> None:
-    client: Any
-    if case.sdk == "openai":
-        client = openai.OpenAI(api_key="x", base_url=provider.openai_base_url)
-    else:
-        client = genai.Client(api_key="x", http_options={"base_url": provider.gemini_base_url})
-    with client:
+    with contextlib.ExitStack() as stack:
+        client: Any
+        if case.sdk == "openai":
+            client = stack.enter_context(openai.OpenAI(api_key="x", base_url=provider.openai_base_url))
+        else:
+            client = stack.enter_context(opened(provider))
         result = case.method(client)(**case.kwargs)
         if case.read == "iterate":
             for _ in result:
@@ -151,9 +151,7 @@ async def _call_async(case: Case, provider: ScriptedProvider) -> None:
         if case.sdk == "openai":
             client = await stack.enter_async_context(openai.AsyncOpenAI(api_key="x", base_url=provider.openai_base_url))
         else:
-            google = genai.Client(api_key="x", http_options={"base_url": provider.gemini_base_url})
-            stack.callback(google.close)
-            client = await stack.enter_async_context(google.aio)
+            client = await stack.enter_async_context(opened_async(provider))
         result = case.method(client)(**case.kwargs)
         if hasattr(result, "__await__"):
             result = await result
