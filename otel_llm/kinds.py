@@ -151,5 +151,6 @@ class tool(Recipe[Step]):
         if params["description"] is None:
             params["description"] = inspect.getdoc(function)
         if params["arguments"] is None:
-            params["arguments"] = dict(inspect.signature(function).bind(*args, **kwargs).arguments)
+            bound = inspect.signature(function).bind(*args, **kwargs).arguments
+            params["arguments"] = {name: value for name, value in bound.items() if name not in ("self", "cls")}
         return params

@@ -122,7 +122,7 @@ class Own(Invocation):
         """Reads what is asked, and shows it to the interceptors; raises what a policy raises."""
         with asked.stamp or nullcontext():
             self.read_request(params)
-        self.said = frozenset((*self.values, *(self.kept.values if self.kept is not None else ())))
+        self.said = frozenset(self.values)
         if self.step:
             return
         prompt = asked.prompt
