@@ -111,9 +111,11 @@ def test_a_request_supersedes_a_turn(instrumented: Spans, provider: ScriptedProv
     assert _outcomes(instrumented) == ["cancelled", "completed"]
     assert _texts(instrumented)[1] == "Stopped."
     assert _texts(instrumented)[0].startswith("one t")
+    assert _texts(instrumented, "gen_ai.input.messages") == ["Count!", "Stop!"]
     first, second = _turns(instrumented)
     assert first["gen_ai.response.finish_reasons"] == ("interrupted",)
     assert second["gen_ai.usage.input_tokens"] == 20
+    assert second["gen_ai.response.time_to_first_chunk"] > 0
     assert "error.type" not in first
 
 
@@ -208,6 +210,27 @@ def test_a_session_that_only_transcribes(instrumented: Spans, provider: Scripted
     _talk(provider, talk)
     assert _texts(instrumented, "gen_ai.input.messages") == ["A flame?"]
     assert _turns(instrumented)[0]["gen_ai.usage.input_tokens"] == 40
+
+
+def test_transcripts_come_in_no_order(instrumented: Spans, provider: ScriptedProvider) -> None:
+    """What is heard while the model answers is what it answers to; what is heard once it is interrupted interrupted."""
+
+    def heard(text: str) -> dict[str, Any]:
+        return {"serverContent": {"inputTranscription": {"text": text}}}
+
+    interrupted = {"serverContent": {"interrupted": True}}
+    first = [_text("one"), heard("Co"), heard("unt!"), interrupted, heard("St"), _over()]
+    provider.script([_said(*first, heard("op!"), _text("Stopped."), _over())])
+
+    async def talk(session: Any) -> None:
+        for data in (b"Count!", bytes(8)):
+            await session.send_realtime_input(audio=types.Blob(data=data, mime_type="audio/pcm"))
+        await answered(session)
+        await answered(session)
+
+    _talk(provider, talk)
+    assert _texts(instrumented, "gen_ai.input.messages") == ["Count!", "Stop!"]
+    assert _texts(instrumented) == ["one", "Stopped."]
 
 
 def test_usage_comes_in_no_order(instrumented: Spans, provider: ScriptedProvider) -> None:

@@ -137,13 +137,16 @@ def test_a_response_that_is_refused(instrumented: Spans, provider: ScriptedProvi
 
 def test_a_refusal_is_told_by_the_id_of_the_event(instrumented: Spans, provider: ScriptedProvider) -> None:
     """An error about another event than the response ends nothing."""
-    provider.script([Reply("one two", chunks=2, chunk_delay=0.05), Reply(status=429, error_code="rate_limit_exceeded")])
-    bad = ("send", {"event": {"type": "session.update", "event_id": "e1", "session": {}}})
-    odd = ("send", {"event": {"type": "nonsense", "event_id": "e2"}})
-    create = ("response.create", {"response": OUTSIDE, "event_id": "e3"})
-    realtime(provider, [WRITTEN, said("Count"), asked(), bad, odd, "error", "response.done", create, "error"])
-    assert [turn["otel_llm.stream.outcome"] for turn in _turns(instrumented)] == ["completed", "error"]
-    assert _turns(instrumented)[1]["error.type"] == "rate_limit_exceeded"
+    provider.script([Reply("one two", delay=0.05), Reply(status=429, error_code="rate_limit_exceeded")])
+    odd: Step = ("send", {"event": {"type": "nonsense", "event_id": "e1"}})
+    odder: Step = ("send", {"event": {"type": "nonsense"}})
+    create: Step = ("response.create", {"response": OUTSIDE, "event_id": "e2"})
+    realtime(
+        provider, [WRITTEN, said("Count"), asked(), odd, "error", odder, "error", create, "error", "response.done"]
+    )
+    refused, answered = _turns(instrumented)
+    assert (refused["otel_llm.stream.outcome"], answered["otel_llm.stream.outcome"]) == ("error", "completed")
+    assert refused["error.type"] == "rate_limit_exceeded"
 
 
 def test_a_response_that_fails(instrumented: Spans, provider: ScriptedProvider) -> None:
@@ -159,7 +162,7 @@ def test_a_response_that_fails(instrumented: Spans, provider: ScriptedProvider) 
 
 def test_a_response_that_the_client_cancels(instrumented: Spans, provider: ScriptedProvider) -> None:
     """What came until then is kept, with the provider's reason."""
-    provider.script(lambda request: Reply("one two three", chunks=3, chunk_delay=0.1))
+    provider.script(lambda request: Reply("one two three", chunks=3, chunk_delay=0.04))
     steps = [WRITTEN, said("Count"), asked(), "response.output_text.delta", ("response.cancel", {}), "response.done"]
     realtime(provider, steps)
     (turn,) = _turns(instrumented)
@@ -171,7 +174,7 @@ def test_a_response_that_the_client_cancels(instrumented: Spans, provider: Scrip
 
 def test_speech_interrupts(instrumented: Spans, provider: ScriptedProvider) -> None:
     """Barge-in: the first turn is cut off where the second begins."""
-    provider.script(lambda request: Reply("one two three", chunks=3, chunk_delay=0.1))
+    provider.script(lambda request: Reply("one two three", chunks=3, chunk_delay=0.04))
     steps = [*_speech("Count!"), "response.output_audio_transcript.delta", *_speech("Stop!")]
     realtime(provider, [*steps, "response.done", "response.done"])
     first, second = _turns(instrumented)
@@ -270,8 +273,8 @@ def test_settings_are_those_in_force(instrumented: Spans, provider: ScriptedProv
 
 def test_audio_that_is_cleared_was_not_said(instrumented: Spans, provider: ScriptedProvider) -> None:
     """What the client takes back is no input."""
-    steps: list[Step] = [("session.update", {"session": NO_DETECTION}),
-                         ("input_audio_buffer.append", {"audio": audio("Never mind")}),
-                         ("input_audio_buffer.clear", {}), said("Hi"), asked(), "response.done"]  # fmt: skip
-    realtime(provider, steps)
-    assert "blob" not in _turns(instrumented)[0]["gen_ai.input.messages"]
+    steps: list[Step] = [("session.update", {"session": NO_DETECTION})]
+    for piece in ("Never mind", "Yes"):
+        steps += [("input_audio_buffer.clear", {}), ("input_audio_buffer.append", {"audio": audio(piece)})]
+    realtime(provider, [*steps, ("input_audio_buffer.commit", {}), asked(), "response.done"])
+    assert '"size":3}' in _turns(instrumented)[0]["gen_ai.input.messages"]
