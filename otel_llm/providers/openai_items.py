@@ -39,9 +39,22 @@ def finish_reason(response: Any) -> str:
     if status in ("failed", "cancelled"):
         return "error"
     items = listed(get(response, "output"))
-    answered = {get(item, "call_id") for item in items if text_of(get(item, "type")).endswith("_output")}
-    waits = any(get(item, "type") in _WAITING and get(item, "call_id") not in answered for item in items)
+    kinds = [kind_of(item) for item in items]
+    if _WAITING.isdisjoint(kinds):
+        return "stop"
+    called = [get(item, "call_id") for item in items]
+    answered = {id for id, kind in zip(called, kinds, strict=True) if kind.endswith("_output")}
+    waits = any(kind in _WAITING and id not in answered for id, kind in zip(called, kinds, strict=True))
     return "tool_call" if waits else "stop"
+
+
+def kind_of(item: Any) -> str:
+    """The kind of an item, whatever it is."""
+    try:
+        return text_of(get(item, "type"))
+    except Exception:
+        fault("reading an item")
+        return ""
 
 
 def _plain(value: Any) -> Any:
@@ -218,8 +231,8 @@ def item_message(item: Any) -> Message:
     """One item of a response's input or output, or of a conversation."""
     if isinstance(item, str):
         return message("user", [text_part(item)])
-    kind = get(item, "type")
-    if kind in (None, "message"):
+    kind = text_of(get(item, "type"))
+    if kind in ("", "message"):
         return message(text_of(get(item, "role") or "user"), _message(item))
     role, read = _KINDS.get(kind, ("assistant", _mark))
     return message(role, read(item))

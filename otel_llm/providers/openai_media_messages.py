@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from otel_llm.config import fault
 from otel_llm.messages import Message, Part, blob_part, message, text_part, uri_part
 from otel_llm.provider import Params, Sent, get
 from otel_llm.providers.openai_messages import content_parts, listed, text_of
@@ -43,7 +44,11 @@ def _reference(given: Any, modality: str) -> Part:
         return {"type": "file", "modality": modality, "file_id": text_of(given.get("file_id") or given.get("id"))}
     if isinstance(given, str):
         return {"type": "file", "modality": modality, "file_id": given}
-    return _uploaded(given, modality)
+    try:
+        return _uploaded(given, modality)
+    except Exception:
+        fault("reading a file's name")
+        return {"type": "unreadable"}
 
 
 def asked(text: str = "prompt", **files: str) -> Callable[[Params], Sent]:

@@ -204,11 +204,11 @@ def chat_output(response: Any) -> list[Message]:
     for choice in listed(get(response, "choices")):
         try:
             item = _chat_message(get(choice, "message"))
+            item["role"] = "assistant"
+            item["finish_reason"] = finish_reason(get(choice, "finish_reason"))
         except Exception:
             fault("reading a choice")
             item = message("assistant", [{"type": "unreadable"}])
-        item["role"] = "assistant"
-        item["finish_reason"] = finish_reason(get(choice, "finish_reason"))
         output.append(item)
     return output
 
@@ -227,8 +227,12 @@ def completions_output(response: Any) -> list[Message]:
     """The choices of a legacy completion."""
     output = []
     for choice in listed(get(response, "choices")):
-        item = message("assistant", [text_part(text_of(get(choice, "text")))])
-        item["finish_reason"] = finish_reason(get(choice, "finish_reason"))
+        try:
+            item = message("assistant", [text_part(text_of(get(choice, "text")))])
+            item["finish_reason"] = finish_reason(get(choice, "finish_reason"))
+        except Exception:
+            fault("reading a choice")
+            item = message("assistant", [{"type": "unreadable"}])
         output.append(item)
     return output
 

@@ -38,11 +38,12 @@ def _details(response: Any) -> Mapping[a.Attribute, Any]:
     if reason := items.finish_reason(response):
         values[a.FINISH_REASONS] = [reason]
     output = listed(get(response, "output"))
-    kinds = [get(item, "type") for item in output]
+    kinds = [items.kind_of(item) for item in output]
     if len(kinds) > 1 or kinds != ["message"]:
         if not _CHARGED.isdisjoint(kinds):
             values.setdefault(a.COST_STATUS, "partial")
-        if searches := sum(map(_searched, output)):
+        searches = sum(_searched(item) for item, kind in zip(output, kinds, strict=True) if kind == "web_search_call")
+        if searches:
             values[a.WEB_SEARCHES] = searches
         if "compaction" in kinds:
             values[a.CONVERSATION_COMPACTED] = True
@@ -50,8 +51,8 @@ def _details(response: Any) -> Mapping[a.Attribute, Any]:
 
 
 def _searched(item: Any) -> bool:
-    """Whether an item is a search of the web; to open a page or to look something up in one is free."""
-    return get(item, "type") == "web_search_call" and get(get(item, "action"), "type") in ("search", None)
+    """Whether a call is a search of the web; to open a page or to look something up in one is free."""
+    return get(get(item, "action"), "type") in ("search", None)
 
 
 def _compacted(response: Any) -> Mapping[a.Attribute, Any]:
