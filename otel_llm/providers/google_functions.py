@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_llm import attributes as a
 from otel_llm.provider import Endpoint, Hook, get
+from otel_llm.providers.google_streams import ContentFold
 from otel_llm.providers.google_tools import description
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ def _answered(call: Invocation, args: _Args, kwargs: _Kwargs) -> _Around:
     finally:
         call.leave(place, error)
         _asked.reset(token)
-    if parts and not call.streaming:
+    if isinstance(call.fold, ContentFold):
+        call.fold.heard(response)
+    elif parts:
         call.rounds.append(response)
 
 

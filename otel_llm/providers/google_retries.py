@@ -70,6 +70,12 @@ def _answer(call: Invocation, args: _Args, kwargs: _Kwargs) -> _Around:
     call.identify(request_id, response)
 
 
+def _processed(call: Invocation, args: _Args, kwargs: _Kwargs) -> _Around:
+    """An older generated part has an answer."""
+    call.identify(request_id, kwargs.get("response"))
+    yield
+
+
 def _slept(call: Invocation, args: _Args, kwargs: _Kwargs) -> _Around:
     """An older generated part waits before it sends a request again."""
     call.retries += 1
@@ -106,6 +112,12 @@ HOOKS = (
         function="BaseSDK.do_request",
         async_function="AsyncBaseSDK.do_request_async",
         around=_answer,
+    ),
+    Hook(
+        module="google.genai._interactions._base_client",
+        function="SyncAPIClient._process_response",
+        async_function="AsyncAPIClient._process_response",
+        around=_processed,
     ),
     Hook(
         module="google.genai._interactions._base_client",

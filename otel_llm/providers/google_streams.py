@@ -79,18 +79,17 @@ class ContentFold:
 
     An SDK that runs functions goes on with other responses in the same stream: one with another id, after the last one
     has finished, is another round, whose usage adds to that of the others. (One that takes up a response which had not
-    finished carries the usage of both.)
+    finished carries the usage of both.) What the SDK keeps to itself is ``heard``.
 
     Fields are read from ``__dict__``: the SDK's models resolve an attribute in several steps, for every chunk.
     """
 
     __slots__ = (
-        "_candidates", "_earlier", "_feedback", "_finished", "_history", "_http", "_id", "_model", "_more", "_usage",
+        "_candidates", "_feedback", "_finished", "_history", "_http", "_id", "_model", "_more", "_rounds", "_usage",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self._candidates: dict[int, _Candidate] = {}
-        self._earlier: list[Any] = []
         self._feedback: Any = None
         self._finished = False
         self._history: Any = None
@@ -98,6 +97,7 @@ class ContentFold:
         self._id: str | None = None
         self._model: str | None = None
         self._more: Any = None
+        self._rounds: dict[str, Any] = {}
         self._usage: Any = None
 
     def add(self, chunk: Any) -> bool:
@@ -155,23 +155,28 @@ class ContentFold:
 
     def _another(self, id: str) -> None:
         """Another response begins."""
-        if self._finished:
-            self._earlier.append(self._usage)
-            self._usage = None
+        if self._finished and self._id is not None:
+            self._rounds[self._id] = self._usage
+            self._usage = self._more = None
             self._candidates.clear()
-            self._more = None
             self._finished = False
         self._id = id
 
+    def heard(self, chunk: Any) -> None:
+        """Takes in what a chunk says of usage, whether it comes or not: it asks for a function, which is run."""
+        if (id := chunk.response_id) is not None:
+            self._rounds[id] = chunk.usage_metadata
+
     def response(self) -> SimpleNamespace:
         """The response so far: the last one, with the usage of all."""
+        earlier = [usage for id, usage in self._rounds.items() if id != self._id]
         return SimpleNamespace(
             response_id=self._id,
             model_version=self._model,
-            usage_metadata=Total([*self._earlier, self._usage]) if self._earlier else self._usage,
+            usage_metadata=Total([*earlier, self._usage]) if earlier else self._usage,
             prompt_feedback=self._feedback,
             sdk_http_response=self._http,
-            automatic_function_calling_history=None if self._earlier else self._history,
+            automatic_function_calling_history=None if earlier else self._history,
             candidates=[
                 SimpleNamespace(
                     index=index,

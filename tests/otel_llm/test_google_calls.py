@@ -24,7 +24,7 @@ PICTURE = types.Image(image_bytes=b"\x89PNG flame", mime_type="image/png")
 FULL: dict[str, Any] = {
     "temperature": 0.2, "top_p": 0.9, "topK": 5, "maxOutputTokens": 64, "stop_sequences": ["END"], "seed": 7,
     "presence_penalty": 0.5, "frequency_penalty": 0.25, "candidate_count": 2, "system_instruction": "Be brief.",
-    "response_mime_type": "application/json", "thinking_config": {"thinking_budget": 128}, "labels": {"team": "forge"},
+    "response_mime_type": "application/json", "thinking_config": {"thinking_budget": 128}, "response_logprobs": True,
     "cached_content": "cachedContents/wax",
     "tools": [{"function_declarations": [{"name": "burn", "description": "Burn it."}]}, {"google_search": {}}],
 }  # fmt: skip
@@ -122,7 +122,7 @@ CASES = [
     Case("interactions.create", INTERACTION),
     Case("interactions.create", INTERACTION | {"stream": True}, "stream"),
     Case("interactions.create", INTERACTION | {"stream": True}, "stream tools", GEMINI, reply=Reply(
-        tool_calls=[ToolCall("burn", {"what": "wax"}, "call_1")], usage=USAGE, chunks=3)),
+        tool_calls=[ToolCall("burn", {"what": "wax"}, "call_1")], usage=USAGE, chunks=1)),
     Case("interactions.create", INTERACTION, "served tools", GEMINI, reply=Reply(
         "Hot.", usage=USAGE, items=TOOLED, extra={"service_tier": "flex"})),
     Case("interactions.create", {"agent": "deep-research-pro", "input": "Flames", "background": True}, "agent", GEMINI),

@@ -31,13 +31,12 @@ def new_client(provider: ScriptedProvider, api: Api = "gemini", **http_options: 
 
 @contextlib.contextmanager
 def opened(provider: ScriptedProvider, api: Api = "gemini", **http_options: Any) -> Iterator[Any]:
-    """A client, closed again where the installed SDK can."""
+    """A client, closed again; older SDKs cannot, what is below them can."""
     client: Any = new_client(provider, api, **http_options)
     try:
         yield client
     finally:
-        if hasattr(client, "close"):
-            client.close()
+        (client if hasattr(client, "close") else client._api_client._httpx_client).close()
 
 
 @contextlib.asynccontextmanager
@@ -47,8 +46,7 @@ async def opened_async(provider: ScriptedProvider, api: Api = "gemini", **http_o
         try:
             yield client.aio
         finally:
-            if hasattr(client.aio, "aclose"):
-                await client.aio.aclose()
+            await (client.aio if hasattr(client.aio, "aclose") else client._api_client._async_httpx_client).aclose()
 
 
 def has(path: str) -> bool:
