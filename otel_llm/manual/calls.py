@@ -112,16 +112,20 @@ class call(Recipe[Call]):
 
 def text(value: Any, name: str) -> str | None:
     """A name as text; ``None`` where it has none, which is said."""
+    if value is None or (type(value) is str and value.isascii()):
+        return value
     try:
-        return None if value is None else mended(str.__str__(value) if isinstance(value, str) else str(value))
+        return mended(str.__str__(value) if isinstance(value, str) else str(value))
     except Exception:
         fault(f"the {name} of a call")
         return None
 
 
 def _merged(parameters: Mapping[str, Any] | None, params: dict[str, Any]) -> dict[str, Any]:
+    if not parameters:
+        return params
     try:
-        return {**{str(name): value for name, value in (parameters or {}).items()}, **params}
+        return {**{str(name): value for name, value in parameters.items()}, **params}
     except Exception:
         fault("the parameters of a call")
         return params

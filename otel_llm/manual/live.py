@@ -78,12 +78,15 @@ class Live:
     does nothing; one that is dropped without an end is ended as a failure that says so.
     """
 
+    _flight: _Flight | None = None
+
     def __init__(self, own: Own | None) -> None:
         self._own = own
-        self._flight: _Flight | None = None
-        self._once = threading.Lock()
+        if own is None:
+            return
         self._places: Entered[Place] = Entered()
-        if own is not None and own.wanted:
+        if own.wanted:
+            self._once = threading.Lock()
             self._flight = _Flight(own)
             watch(self._flight)
 
@@ -96,7 +99,7 @@ class Live:
 
     def fail(self, error: BaseException | str) -> None:
         """Ends it as failed, by an exception or by words for it."""
-        self._finish(None, CallFailed(error) if isinstance(error, str) else error)
+        self._finish(None, error if isinstance(error, BaseException) else CallFailed(error))
 
     def __enter__(self) -> Self:
         if self._own is not None:
@@ -148,16 +151,13 @@ class Live:
         flight, own = self._flight, self._own
         if flight is None or own is None or not self._once.acquire(blocking=False):
             return
-        if answer is not None:
-            if own.answered and giver(answer.output) == own.span.get_span_context():
-                answer.output = None  # the call inside gave it, and has read it
-            own.gave(answer.output)
-            flight.came.answer = answer
-            own.response = flight.came.response()
-            if not answer.said.keys().isdisjoint((a.INPUT_TOKENS, a.OUTPUT_TOKENS, a.COST_TOTAL)):
-                for name in (*a.USAGE, *(attribute.name for attribute in _COST)):
-                    own.values.pop(name, None)
         try:
+            if answer is not None:
+                if own.answered:
+                    _replace(own, answer)
+                own.gave(answer.output)
+                flight.came.answer = answer
+                own.response = flight.came.response()
             flight.end(outcome or _outcome(error), error)
         except OtelLLMError:
             raise
@@ -167,6 +167,17 @@ class Live:
     def __del__(self) -> None:
         if self._flight is not None and not self._once.locked():
             dropped(self._flight)
+
+
+def _replace(own: Own, answer: Answer) -> None:
+    """Leaves nothing of what the call inside has said that the application says otherwise, nor what it gave."""
+    if giver(answer.output) == own.span.get_span_context():
+        answer.output = None  # it has been read
+    counted = a.INPUT_TOKENS in answer.said or a.OUTPUT_TOKENS in answer.said
+    for name in a.USAGE if counted else ():
+        own.values.pop(name, None)
+    for attribute in _COST if counted or a.COST_TOTAL in answer.said else ():
+        own.values.pop(attribute.name, None)
 
 
 def _stream(result: Any) -> type[SyncStream] | type[AsyncStream] | None:
@@ -219,4 +230,5 @@ class Call(Live):
 
         Raises :class:`~otel_llm.errors.GuardrailBlocked` where a blocking rule refuses the output.
         """
-        self._finish(Answer(output, said(known)))
+        if self._flight is not None:
+            self._finish(Answer(output, said(known) if known else {}))

@@ -78,7 +78,7 @@ def step(operation: str, subject: str, attribute: a.Attribute, internal: bool = 
     return Endpoint(operation=operation, subject=subject, internal=internal, streamed=False, **described)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Asked:
     """What the application says of a call before it is made."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from otel_llm import attributes as a
@@ -141,14 +142,19 @@ class Answer:
     """What came back of a call, ``output``, and what the application says of it besides."""
 
     def __init__(self, output: Any = None, said: Mapping[a.Attribute, Any] | None = None) -> None:
-        if isinstance(output, dict) and ("candidates" in output or "usageMetadata" in output):
-            output = _snaked(output)
         self.output = output
         self.said = said or {}
 
+    @cached_property
+    def read(self) -> tuple[Endpoint | None, Any]:
+        """How the output is read, ``None`` where it is in none of the shapes; and what is read so."""
+        output = self.output
+        if isinstance(output, dict) and ("candidates" in output or "usageMetadata" in output):
+            output = _snaked(output)
+        return _shape(output), output
+
 
 def _shape(response: Any) -> Endpoint | None:
-    """How an answer is read; ``None`` where it is in none of the shapes."""
     if response is None or isinstance(response, str | bytes | list | tuple | int | float):
         return None
     if get(response, "candidates") is not None or get(response, "usage_metadata") is not None:
@@ -168,10 +174,10 @@ def details(answer: Answer) -> Mapping[a.Attribute, Any]:
     """What an answer says of itself, and what the application says of it, which wins."""
     values: dict[a.Attribute, Any] = {}
     try:
-        if (shape := _shape(answer.output)) is not None:
-            read = shape.read(answer.output)
-            values = {NAMED[name]: value for name, value in read.items() if isinstance(value, _READ)}
-        elif size := _dimensions(answer.output):
+        shape, output = answer.read
+        if shape is not None:
+            values = {NAMED[name]: value for name, value in shape.read(output).items() if isinstance(value, _READ)}
+        elif size := _dimensions(output):
             values = {a.DIMENSION_COUNT: size}
     except Exception:
         fault("reading what came back")
@@ -190,8 +196,8 @@ def _dimensions(output: Any) -> int:
 
 def messages(answer: Answer) -> list[Message]:
     """What an answer said."""
-    output = answer.output
-    if (shape := _shape(output)) is not None:
+    shape, output = answer.read
+    if shape is not None:
         return shape.output_messages(output)
     if output is None or _dimensions(output):
         return []
