@@ -12,7 +12,7 @@ from typing import Any
 from otel_llm.config import fault
 from otel_llm.messages import Message, Part, blob_part, message, text_part, tool_call_part, uri_part
 from otel_llm.provider import Params, Sent, get
-from otel_llm.providers.openai_messages import arguments, content_parts, listed, responded, sent, text_of
+from otel_llm.providers.openai_messages import arguments, content_parts, listed, responded, safely, sent, text_of
 
 #: Items with which a response waits for the application.
 _WAITING = frozenset(
@@ -238,6 +238,10 @@ def item_message(item: Any) -> Message:
     return message(role, read(item))
 
 
+def _parts(item: Any) -> list[Part]:
+    return item_message(item)["parts"]
+
+
 def request(params: Params) -> Sent:
     """The input of a response; ``instructions`` and system and developer messages are instructions."""
     instructions = params.get("instructions")
@@ -255,13 +259,7 @@ def stored(params: Params) -> Sent:
 
 def output(response: Any) -> list[Message]:
     """The output of a response as one message."""
-    parts = []
-    for item in listed(get(response, "output")):
-        try:
-            parts += item_message(item)["parts"]
-        except Exception:
-            fault("reading an item")
-            parts.append({"type": "unreadable"})
+    parts = [part for item in listed(get(response, "output")) for part in safely(_parts, item)]
     if not parts:
         return []
     said = message("assistant", parts)

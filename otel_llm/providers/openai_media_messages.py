@@ -11,10 +11,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from otel_llm.config import fault
 from otel_llm.messages import Message, Part, blob_part, message, text_part, uri_part
 from otel_llm.provider import Params, Sent, get
-from otel_llm.providers.openai_messages import content_parts, listed, text_of
+from otel_llm.providers.openai_messages import content_parts, listed, safely, text_of
 
 
 def _uploaded(file: Any, modality: str) -> Part:
@@ -44,11 +43,7 @@ def _reference(given: Any, modality: str) -> Part:
         return {"type": "file", "modality": modality, "file_id": text_of(given.get("file_id") or given.get("id"))}
     if isinstance(given, str):
         return {"type": "file", "modality": modality, "file_id": given}
-    try:
-        return _uploaded(given, modality)
-    except Exception:
-        fault("reading a file's name")
-        return {"type": "unreadable"}
+    return safely(lambda file: [_uploaded(file, modality)], given)[0]
 
 
 def asked(text: str = "prompt", **files: str) -> Callable[[Params], Sent]:
@@ -81,14 +76,15 @@ def moderated(params: Params) -> Sent:
 def images(response: Any) -> list[Message]:
     """The images that were made, as one message."""
     kind = f"image/{get(response, 'output_format') or 'png'}"
-    parts: list[Part] = []
-    for image in listed(get(response, "data")):
-        if revised := get(image, "revised_prompt"):
-            parts.append(text_part(text_of(revised)))
-        if data := get(image, "b64_json"):
-            parts.append(blob_part(data, kind))
-        elif url := get(image, "url"):
-            parts.append(uri_part(text_of(url), "image"))
+
+    def read(image: Any) -> list[Part]:
+        revised, data, url = (get(image, name) for name in ("revised_prompt", "b64_json", "url"))
+        return [
+            *([text_part(text_of(revised))] if revised else ()),
+            *([blob_part(data, kind)] if data else [uri_part(text_of(url), "image")] if url else ()),
+        ]
+
+    parts = [part for image in listed(get(response, "data")) for part in safely(read, image)]
     return [message("assistant", parts)] if parts else []
 
 

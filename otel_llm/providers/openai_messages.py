@@ -73,6 +73,10 @@ def arguments(text: Any) -> Any:
     return text
 
 
+def _parts(item: Any) -> list[Part]:
+    return [_part(item)]
+
+
 def _part(item: Any) -> Part:
     """One content part, of a chat message or of an item."""
     if isinstance(item, str):
@@ -110,14 +114,16 @@ def content_parts(content: Any) -> list[Part]:
     """The parts of a message's content, which may be a text by itself."""
     if isinstance(content, str):
         return [text_part(content)]
-    found = []
-    for item in listed(content):
-        try:
-            found.append(_part(item))
-        except Exception:
-            fault("reading a part of a message")
-            found.append({"type": "unreadable"})
-    return found
+    return [part for item in listed(content) for part in safely(_parts, item)]
+
+
+def safely(read: Callable[[Any], list[Part]], item: Any) -> list[Part]:
+    """The parts of an item; one that says so where it cannot be read."""
+    try:
+        return read(item)
+    except Exception:
+        fault("reading a part of a message")
+        return [{"type": "unreadable"}]
 
 
 def responded(output: Any, id: Any) -> list[Part]:

@@ -364,7 +364,7 @@ READERS: list[Callable[[Any], Any]] = [
     lambda odd: media.speech({"input": odd, "instructions": odd}),
     lambda odd: media.moderated({"input": odd}),
     lambda odd: media.images({"data": [odd], "output_format": "png"}),
-    lambda odd: media.transcript(odd),
+    lambda odd: media.transcript({"text": odd}),
 ]  # fmt: skip
 
 
