@@ -39,6 +39,7 @@ class Start:
 
     peer: str
     walls: list[float] = field(default_factory=list)
+    cpus: list[float] = field(default_factory=list)
     residents: list[float] = field(default_factory=list)
     imports_ms: float | None = None
     own_ms: float | None = None
@@ -51,9 +52,26 @@ class Start:
         return statistics.median(self.walls)
 
     @property
+    def cpu_ms(self) -> float:
+        """Median milliseconds of CPU, which a busy machine stretches less."""
+        return statistics.median(self.cpus)
+
+    @property
     def resident_mb(self) -> float:
         """Median megabytes."""
         return statistics.median(self.residents)
+
+    def row(self) -> dict[str, Any]:
+        """As plain data."""
+        if self.trouble:
+            return {"peer": self.peer, "trouble": self.trouble}
+        return {**asdict(self), "wall_ms": self.wall_ms, "cpu_ms": self.cpu_ms, "mb": self.resident_mb}
+
+    def __str__(self) -> str:
+        if self.trouble:
+            return f"{self.peer:16} {self.trouble}"
+        line = f"{self.peer:16}{self.wall_ms:9.1f}{min(self.walls):8.1f}{self.cpu_ms:8.1f}{self.resident_mb:7.1f}"
+        return line if self.imports_ms is None else f"{line}{self.imports_ms:12.1f}{self.own_ms:8.1f}"
 
 
 class Starter:
@@ -88,6 +106,7 @@ class Starter:
         if not options:
             figures = json.loads(done.stdout.splitlines()[-1])
             self.start.walls.append(figures["wall"])
+            self.start.cpus.append(figures["cpu"])
             self.start.residents.append(figures["resident"])
         return done.stderr
 
@@ -108,13 +127,8 @@ def _verdict(value: float, most: float) -> str:
 
 def print_table(starts: list[Start]) -> None:
     """For people."""
-    print(f"{'':16}{'wall ms':>9}{'least':>8}{'MB':>7}{'imports ms':>12}{'own ms':>8}")
-    for start in starts:
-        if start.trouble:
-            print(f"{start.peer:16} {start.trouble}")
-            continue
-        imports = "" if start.imports_ms is None else f"{start.imports_ms:12.1f}{start.own_ms:8.1f}"
-        print(f"{start.peer:16}{start.wall_ms:9.1f}{min(start.walls):8.1f}{start.resident_mb:7.1f}{imports}")
+    print(f"{'':16}{'wall ms':>9}{'least':>8}{'CPU ms':>8}{'MB':>7}{'imports ms':>12}{'own ms':>8}")
+    print("\n".join(str(start) for start in starts))
     ours = starts[0]
     if not ours.trouble:
         print(
@@ -143,8 +157,7 @@ def main() -> None:
                     starter.imports()
     starts = [starter.start for starter in starters]
     if options.json:
-        rows = [{**asdict(start), **({} if start.trouble else {"wall_ms": start.wall_ms, "mb": start.resident_mb})}
-                for start in starts]  # fmt: skip
+        rows = [start.row() for start in starts]
         print(
             json.dumps({"benchmark": "startup", "load": load, "aims": {"ms": MOST_MS, "mb": MOST_MB}, "starts": rows})
         )
