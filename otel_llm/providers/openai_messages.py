@@ -6,6 +6,7 @@ Nothing here raises for an odd message: a part that cannot be read says so, and 
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -136,17 +137,20 @@ def responded(output: Any, id: Any) -> list[Part]:
     return [tool_response_part(output, id)]
 
 
-def _extra(item: Any, key: str) -> Any:
-    """A field that OpenAI's own API does not have, and others that speak its protocol do."""
+_NONE: Mapping[str, Any] = {}
+
+
+def _fields(item: Any) -> tuple[Callable[[str], Any], Mapping[str, Any]]:
+    """How to read a message, and its fields that OpenAI's own API does not have.
+
+    The fields of the SDK's objects are taken as they lie: to ask for one that is not there takes pydantic long.
+    """
     if isinstance(item, dict):
-        return item.get(key)
-    return (getattr(item, "model_extra", None) or {}).get(key)
-
-
-def thoughts(item: Any) -> str | None:
-    """What a model that is not OpenAI's says of its reasoning, in a chat message or a piece of one."""
-    found = _extra(item, "reasoning_content") or _extra(item, "reasoning")
-    return found if isinstance(found, str) else None
+        return item.get, item
+    try:
+        return item.__dict__.get, item.model_extra or _NONE
+    except AttributeError:
+        return functools.partial(get, item), _NONE
 
 
 def _chat_message(item: Any) -> Message:
@@ -154,20 +158,23 @@ def _chat_message(item: Any) -> Message:
         return {"role": str(item["role"]), "parts": [{"type": "text", "content": content}]}  # most are this
     if isinstance(item, str):
         return message("user", [text_part(item)])
-    role = text_of(get(item, "role") or "user")
+    field, extra = _fields(item)
+    role = text_of(field("role") or "user")
     if role in ("tool", "function"):
-        return message("tool", responded(get(item, "content"), get(item, "tool_call_id") or get(item, "name")))
-    parts: list[Part] = []
-    if reasoning := thoughts(item):
-        parts.append({"type": "reasoning", "content": reasoning})
-    parts += content_parts(get(item, "content"))
-    if refusal := get(item, "refusal"):
+        return message("tool", responded(field("content"), field("tool_call_id") or field("name")))
+    parts = content_parts(field("content"))
+    if isinstance(reasoning := extra.get("reasoning_content") or extra.get("reasoning"), str) and reasoning:
+        parts.insert(0, {"type": "reasoning", "content": reasoning})
+    if refusal := field("refusal"):
         parts.append(text_part(text_of(refusal)))
-    if audio := get(item, "audio"):
+    if audio := field("audio"):
         parts += _audio(audio)
-    parts += _calls(item)
+    if calls := field("tool_calls"):
+        parts += _calls(calls)
+    if (function := field("function_call")) is not None:
+        parts.append(tool_call_part(get(function, "name"), arguments(get(function, "arguments"))))
     said = message(role, parts)
-    if isinstance(name := get(item, "name"), str):
+    if isinstance(name := field("name"), str):
         said["name"] = name
     return said
 
@@ -185,17 +192,15 @@ def _audio(audio: Any) -> list[Part]:
     ]
 
 
-def _calls(item: Any) -> list[Part]:
+def _calls(calls: Any) -> list[Part]:
     """The tools that a chat message asks for."""
     parts = []
-    for call in listed(get(item, "tool_calls")):
+    for call in listed(calls):
         if (custom := get(call, "custom")) is not None:
             parts.append(tool_call_part(get(custom, "name"), get(custom, "input"), get(call, "id")))
         else:
             function = get(call, "function")
             parts.append(tool_call_part(get(function, "name"), arguments(get(function, "arguments")), get(call, "id")))
-    if (function := get(item, "function_call")) is not None:
-        parts.append(tool_call_part(get(function, "name"), arguments(get(function, "arguments"))))
     return parts
 
 

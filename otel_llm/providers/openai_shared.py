@@ -65,9 +65,11 @@ def reported(response: Any) -> dict[a.Attribute, Any]:
     DeepInfra ``estimated_cost``, xAI ten-billionths of a dollar.
     """
     values: dict[a.Attribute, Any] = {}
-    if isinstance(upstream := extra(response).get("provider"), str):
+    said, usage = extra(response), extra(getattr(response, "usage", None))
+    if not said and not usage:  # as from OpenAI itself
+        return values
+    if isinstance(upstream := said.get("provider"), str):
         values[a.UPSTREAM_PROVIDER] = upstream
-    usage = extra(getattr(response, "usage", None))
     currency = "USD"
     cost = usage.get("cost")
     if isinstance(cost, dict):
