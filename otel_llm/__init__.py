@@ -6,16 +6,22 @@
 
 from __future__ import annotations
 
-from otel_llm import errors, guardrails, kinds
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from otel_llm import errors, guardrails
 from otel_llm.context import context
 from otel_llm.errors import ConfigError, GuardrailBlocked, OtelLLMError, PromptError, PromptNotFound, PromptRenderError
 from otel_llm.export import flush
 from otel_llm.handles import call_of, last_call
 from otel_llm.instrument import instrument, uninstrument, version
-from otel_llm.manual import Call, Step, call, observe, record_call
 from otel_llm.patches import Instrumentation
 from otel_llm.pricing import Usage
 from otel_llm.prompts import Prompt, prompt, use_prompt
+
+if TYPE_CHECKING:
+    from otel_llm import kinds
+    from otel_llm.manual import Call, Step, call, observe, record_call
 
 __version__ = version()
 
@@ -46,3 +52,13 @@ __all__ = [
     "uninstrument",
     "use_prompt",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What few applications need is imported when it is first asked for."""
+    if name == "kinds":
+        return importlib.import_module("otel_llm.kinds")
+    if name not in ("Call", "Step", "call", "observe", "record_call"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module("otel_llm.manual"), name)
+    return found
