@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import otel_llm
+from otel_llm import ongoing
 from otel_llm.reaper import settle
 from otel_llm.testing import ScriptedProvider
 
@@ -42,6 +43,7 @@ class Spans:
 def spans() -> Iterator[Spans]:
     """Spans in memory; nothing is instrumented yet."""
     spans = Spans()
+    ongoing._works.clear()  # the scripted provider's ids are the same in every test
     yield spans
     otel_llm.uninstrument()
     spans.provider.shutdown()
