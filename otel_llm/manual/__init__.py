@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from otel_llm.manual.calls import call, record_call
 from otel_llm.manual.live import Abandoned, Call, CallFailed, Live, Step
-from otel_llm.manual.observe import observe
+from otel_llm.manual.observed import observe
 from otel_llm.manual.recipe import Recipe
 
 __all__ = ["Abandoned", "Call", "CallFailed", "Live", "Recipe", "Step", "call", "observe", "record_call"]
