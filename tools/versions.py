@@ -1,4 +1,4 @@
-"""Runs the tests of the SDKs' methods with other versions of the SDKs than the locked ones: the oldest, and one between.
+"""Runs the tests of the SDKs' methods with other versions of the SDKs than the locked ones: oldest and in between.
 
     uv run python tools/versions.py [test …]
 
