@@ -12,16 +12,9 @@ from opentelemetry.trace import NonRecordingSpan
 from otel_llm import handles, headers, others
 from otel_llm.config import fault
 from otel_llm.handed import handed, passed
-from otel_llm.invocation import Invocation, active
+from otel_llm.invocation import SUPPRESS, Invocation, active
 from otel_llm.provider import Endpoint, Hook, Provider
 from otel_llm.scope import Scope
-
-#: The keys by which OpenTelemetry says that nothing is to be recorded in a context.
-_SUPPRESS = frozenset(
-    key
-    for key in (getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", None), "suppress_instrumentation")
-    if key is not None
-)
 
 #: A call that has answered, or is about to, for what the SDK does about its answer; never ended here.
 _GIVEN = Endpoint(operation="")
@@ -35,18 +28,24 @@ Kwargs = dict[str, Any]
 class PatchBase:
     """What stands in the place of a function; ``scope`` is ``None`` once it is no longer in force.
 
-    ``replaced`` is what was found there, ``original`` what is called, ``installed`` what was put there.
+    ``replaced`` is what was found there, ``original`` what is called of it, ``beneath`` what is called when it is no
+    longer in force: all of it. ``installed`` is what was put there.
     """
 
-    __slots__ = ("asynchronous", "installed", "original", "provider", "replaced", "scope")
+    __slots__ = ("asynchronous", "beneath", "installed", "original", "provider", "replaced", "scope")
 
     def __init__(self, provider: Provider, original: Method, asynchronous: bool) -> None:
         self.provider = provider
-        self.original = original
+        self.original = self.beneath = original
         self.asynchronous = asynchronous
         self.scope: Scope | None = None
         self.replaced: Any = None
         self.installed: Any = None
+
+    @property
+    def aside(self) -> Method:
+        """What is called where nothing is to be done."""
+        return self.beneath if self.scope is None else self.original
 
     def method(self) -> Method:
         """The function to put in the original's place. It outlives ``uninstrument()`` wherever a client kept it."""
@@ -69,14 +68,18 @@ class Patch(PatchBase):
         @functools.wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
             scope = self.scope
-            if scope is None or suppressed():
+            if scope is None:
+                return self.beneath(*args, **kwargs)
+            if suppressed():
                 return original(*args, **kwargs)
             return run(invoke(self, scope, args, kwargs), original, args, kwargs)
 
         @functools.wraps(original)
         async def call_async(*args: Any, **kwargs: Any) -> Any:
             scope = self.scope
-            if scope is None or suppressed():
+            if scope is None:
+                return await self.beneath(*args, **kwargs)
+            if suppressed():
                 return await original(*args, **kwargs)
             return await run_async(invoke(self, scope, args, kwargs), original, args, kwargs)
 
@@ -100,14 +103,14 @@ class HookPatch(PatchBase):
         def hooked(*args: Any, **kwargs: Any) -> Any:
             call = self._call(args, kwargs)
             if call is None:
-                return original(*args, **kwargs)
+                return self.aside(*args, **kwargs)
             return run(_listen(around(call, args, kwargs)), original, args, kwargs)
 
         @functools.wraps(original)
         async def hooked_async(*args: Any, **kwargs: Any) -> Any:
             call = self._call(args, kwargs)
             if call is None:
-                return await original(*args, **kwargs)
+                return await self.aside(*args, **kwargs)
             return await run_async(_listen(around(call, args, kwargs)), original, args, kwargs)
 
         return hooked_async if self.asynchronous else hooked
@@ -130,7 +133,7 @@ class HookPatch(PatchBase):
 def suppressed() -> bool:
     """Whether OpenTelemetry is told to record nothing here."""
     context = otel_context.get_current()
-    return bool(context) and not _SUPPRESS.isdisjoint(key for key, value in context.items() if value)
+    return bool(context) and not SUPPRESS.isdisjoint(key for key, value in context.items() if value)
 
 
 def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:

@@ -27,7 +27,11 @@ from otel_llm.scope import Scope
 _OPERATION, _PROVIDER, _REQUEST_MODEL = a.OPERATION.name, a.PROVIDER.name, a.REQUEST_MODEL.name
 _SERVER_ADDRESS, _SERVER_PORT = a.SERVER_ADDRESS.name, a.SERVER_PORT.name
 
-_SUPPRESS = str(getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"))
+#: The keys by which OpenTelemetry says that nothing is to be recorded in a context: the API's own, and the older one.
+SUPPRESS = frozenset(
+    {str(getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "")), "suppress_instrumentation"}.difference([""])
+)
+_QUIET = dict.fromkeys(SUPPRESS, True)
 
 #: The call whose SDK is at work in this context; a tool that the SDK runs is not part of it.
 active: ContextVar[Invocation | None] = ContextVar("otel_llm.active", default=None)
@@ -143,7 +147,7 @@ class Invocation:
         """Makes the span the current one, and the call the active one."""
         context = set_span_in_context(self.span)
         if self.quiet:
-            context = otel_context.set_value(_SUPPRESS, True, context)
+            context = Context({**context, **_QUIET})
         return Place(context, otel_context.attach(context), active.set(None if self.endpoint.internal else self))
 
     def leave(self, place: Place, error: BaseException | None = None) -> None:

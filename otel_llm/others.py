@@ -123,31 +123,27 @@ def _same_place(span: Any, tracer: Any) -> bool:
 # Patches of the same methods ------------------------------------------------------------------------------------------
 
 
-def below(function: Any, label: str, ours: Any = None) -> Any:
+def below(function: Any, label: str) -> Any:
     """A method without the patches of other instrumentations around it, which are passed by and said.
 
-    What is ``ours`` and in force is the end of the way; patches of ours that are not in force are no more than others.
+    Nor with patches of ours: they are of an earlier time.
     """
-    while function is not ours and (inner := getattr(function, "__wrapped__", None)) is not None:
-        other = known(_module(function))
-        if other is None:
-            break
+    while (inner := getattr(function, "__wrapped__", None)) is not None and (other := maker(function)) is not None:
         function = inner
-        if other == OURS:
-            continue
-        say(
-            f"passed {other}",
-            "%s has patched %s and more: while otel_llm is active its patches are passed by, so that a call is one "
-            "span. To keep them, leave the SDK out of instrument(providers=…).",
-            OTHERS[other],
-            label,
-        )
+        if other != OURS:
+            say(
+                f"passed {other}",
+                "%s has patched %s and more: while otel_llm is active its patches are passed by, so that a call is one "
+                "span. To keep them, leave the SDK out of instrument(providers=…).",
+                OTHERS[other],
+                label,
+            )
     return function
 
 
 def without(function: Any, makers: Collection[str]) -> Any:
     """A method without the patches around it that come from certain instrumentations."""
-    while (inner := getattr(function, "__wrapped__", None)) is not None and known(_module(function)) in makers:
+    while (inner := getattr(function, "__wrapped__", None)) is not None and maker(function) in makers:
         function = inner
     return function
 
@@ -159,11 +155,11 @@ def layers(function: Any) -> Iterator[Any]:
         function = getattr(function, "__wrapped__", None)
 
 
-def _module(function: Any) -> str:
-    """The module that a wrapper comes from, which says it is the wrapped function's."""
+def maker(function: Any) -> str | None:
+    """The instrumentation that a patch comes from, as :func:`known` has it; a patch says that it is what it patches."""
     wrapper = getattr(function, "_self_wrapper", function)
     scope = getattr(getattr(wrapper, "__func__", wrapper), "__globals__", None)
-    return str(scope.get("__name__", "")) if scope else type(wrapper).__module__
+    return known(str(scope.get("__name__", "")) if scope else type(wrapper).__module__)
 
 
 # In the client --------------------------------------------------------------------------------------------------------
@@ -173,8 +169,7 @@ def in_client(request: Any) -> bool:
     """Whether one sits in a client: around the function through which all of its requests go."""
     if getattr(request, "__wrapped__", None) is None:
         return False
-    makers = [known(_module(layer)) for layer in layers(request)]
-    other = next((maker for maker in makers if maker in OTHERS), None)
+    other = next((found for layer in layers(request) if (found := maker(layer)) in OTHERS), None)
     if other is None:
         return False
     say(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -57,8 +57,13 @@ class Bypass(PatchBase):
     __slots__ = ()
 
     def method(self) -> Method:
-        """The method."""
-        return self.original
+        """Calls the method."""
+
+        @functools.wraps(self.original)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self.aside(*args, **kwargs)
+
+        return call
 
 
 def put_in_force(scope: Scope, providers: dict[str, Provider]) -> Instrumentation:
@@ -97,6 +102,7 @@ def settle(gone: str | None = None) -> None:
         if gone is not None:
             for patch in STATE.patches.values():
                 patch.replaced = others.without(patch.replaced, {gone, others.OURS})
+                patch.beneath = patch.installed.__wrapped__ = others.without(patch.beneath, {gone, others.OURS})
         for provider in STATE.wanted.values():
             for module in STATE.targets[provider.name]:
                 if module in sys.modules:
@@ -122,7 +128,7 @@ def _hook(provider: Provider) -> None:
         if module in sys.modules:
             _imported(provider, sys.modules[module])
         elif module not in STATE.hooked:
-            wrapt.register_post_import_hook(partial(_imported, provider), module)
+            wrapt.register_post_import_hook(functools.partial(_imported, provider), module)
             STATE.hooked.add(module)
     if sys.modules.get(provider.package) is None:
         state = STATE.report.waiting if installed(provider.package) else STATE.report.absent
@@ -149,14 +155,14 @@ def _patch(provider: Provider, module: ModuleType) -> None:
         if found is None:
             if target.expected:
                 missing.append(target.label)
-        elif not _stands(found, target.label):
+        elif not _stands(found):
             _put(found, target.patch(others.below(found[2], target.label)))
             if target.counts and target.label not in STATE.report.patched:
                 STATE.report.patched.append(target.label)
     _miss(provider, missing)
     for label in provider.through:
         place, _, name = label.partition(":")
-        if place == module.__name__ and (found := _find(module, name)) is not None and not _stands(found, label):
+        if place == module.__name__ and (found := _find(module, name)) is not None and not _stands(found):
             bare = others.below(found[2], label)
             if bare is not found[2]:
                 _put(found, Bypass(provider, bare, False))
@@ -182,23 +188,27 @@ def _miss(provider: Provider, labels: Iterable[str]) -> None:
         logger.warning(said, ", ".join(new), be, version(provider.distribution), them)
 
 
-def _stands(found: tuple[Any, str, Any], label: str) -> bool:
-    """Whether a function is patched; where other instrumentations have come above our patch, it is put above them."""
+def _stands(found: tuple[Any, str, Any]) -> bool:
+    """Whether a function is patched, with no other instrumentation above the patch."""
     owner, name, function = found
     patch = STATE.patches.get((owner, name))
-    if patch is None or not any(layer is patch.installed for layer in others.layers(function)):
-        return False
-    if function is not patch.installed and others.below(function, label, patch.installed) is patch.installed:
-        patch.replaced = vars(owner)[name]
-        setattr(owner, name, patch.installed)
-    return True
+    return (
+        patch is not None
+        and others.maker(function) not in others.OTHERS
+        and any(layer is patch.installed for layer in others.layers(function))
+    )
 
 
 def _put(found: tuple[Any, str, Any], patch: PatchBase) -> None:
-    owner, name, _ = found
+    """Puts a patch in place; one that it is put above is no longer in force."""
+    owner, name, function = found
+    if (earlier := STATE.patches.get((owner, name))) is not None:
+        earlier.scope = None
     patch.replaced = others.without(vars(owner).get(name), {others.OURS})
+    patch.beneath = function
     patch.scope = in_force(patch.provider)
     patch.installed = patch.method()
+    patch.installed.__wrapped__ = function
     setattr(owner, name, patch.installed)
     STATE.patches[owner, name] = patch
 

@@ -71,13 +71,13 @@ class SessionPatch(PatchBase):
         def call(*args: Any, **kwargs: Any) -> Any:
             scope = self.scope
             flow = None if scope is None else around(scope, args, kwargs)
-            return original(*args, **kwargs) if flow is None else run(flow, original, args, kwargs)
+            return self.aside(*args, **kwargs) if flow is None else run(flow, original, args, kwargs)
 
         @functools.wraps(original)
         async def call_async(*args: Any, **kwargs: Any) -> Any:
             scope = self.scope
             flow = None if scope is None else around(scope, args, kwargs)
-            return await (original(*args, **kwargs) if flow is None else run_async(flow, original, args, kwargs))
+            return await (self.aside(*args, **kwargs) if flow is None else run_async(flow, original, args, kwargs))
 
         return call_async if self.asynchronous else call
 
@@ -103,7 +103,7 @@ class SessionPatch(PatchBase):
 
         @functools.wraps(original)
         def connect(*args: Any, **kwargs: Any) -> Any:
-            manager = original(*args, **kwargs)
+            manager = self.aside(*args, **kwargs)
             opening = None if self.scope is None else self._opening(self.scope, args, kwargs)
             return manager if opening is None else connected(opening, manager)
 
