@@ -15,14 +15,11 @@ from otel_llm.invocation import Place
 from otel_llm.manual.entered import Entered
 from otel_llm.manual.own import Own
 from otel_llm.manual.said import Known, said
-from otel_llm.manual.shapes import Answer
+from otel_llm.manual.shapes import COST, Answer
 from otel_llm.reaper import dropped, watch
 from otel_llm.stream import AsyncStream, Recording, SyncStream
 
 _STREAM = a.STREAM.name
-
-#: What a cost consists of, and what is known of it.
-_COST = (a.COST_TOTAL, a.COST_INPUT, a.COST_OUTPUT, a.COST_CACHED, a.COST_CACHE_WRITE, a.COST_STATUS)
 
 
 class CallFailed(Exception):
@@ -153,8 +150,7 @@ class Live:
             return
         try:
             if answer is not None:
-                if own.answered:
-                    _replace(own, answer)
+                _settle(own, answer)
                 own.gave(answer.output)
                 flight.came.answer = answer
                 own.response = flight.came.response()
@@ -169,14 +165,16 @@ class Live:
             dropped(self._flight)
 
 
-def _replace(own: Own, answer: Answer) -> None:
-    """Leaves nothing of what the call inside has said that the application says otherwise, nor what it gave."""
-    if giver(answer.output) == own.span.get_span_context():
-        answer.output = None  # it has been read
+def _settle(own: Own, answer: Answer) -> None:
+    """Leaves nothing of what the call inside has said that the application says otherwise, and counts nothing twice."""
+    given_by = giver(answer.output)
+    if given_by is not None and given_by == own.span.get_span_context():
+        answer.output = None  # by the call inside, which has read it
+    answer.counted = own.step or given_by is not None
     counted = a.INPUT_TOKENS in answer.said or a.OUTPUT_TOKENS in answer.said
     for name in a.USAGE if counted else ():
         own.values.pop(name, None)
-    for attribute in _COST if counted or a.COST_TOTAL in answer.said else ():
+    for attribute in COST if counted or a.COST_TOTAL in answer.said else ():
         own.values.pop(attribute.name, None)
 
 

@@ -223,6 +223,7 @@ class Own(Invocation):
                 self._left = (error,)
                 return
             inner = self.inner
+        self.rounds.clear()  # an SDK that runs tools tells of its requests, which are calls of their own
         if inner is not None and inner.streaming:
             outcome = inner.outcome
         super().end(error, outcome if self.streaming else None)

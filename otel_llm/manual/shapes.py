@@ -38,6 +38,11 @@ EMBEDDED = _reader(GOOGLE_GENAI.endpoints, "models", "Models.embed_content")
 #: The dictionary by name.
 NAMED = {attribute.name: attribute for attribute in a.DICTIONARY}
 
+#: What a cost consists of, and what is known of it.
+COST = (
+    a.COST_TOTAL, a.COST_INPUT, a.COST_OUTPUT, a.COST_CACHED, a.COST_CACHE_WRITE, a.COST_STATUS, a.COST_SOURCE,
+)  # fmt: skip
+
 #: The counts of a :class:`~otel_llm.pricing.Usage`.
 _COUNTS = {
     "input": a.INPUT_TOKENS,
@@ -139,7 +144,12 @@ def _tool(tool: Any) -> Any:
 
 
 class Answer:
-    """What came back of a call, ``output``, and what the application says of it besides."""
+    """What came back of a call, ``output``, and what the application says of it besides.
+
+    What it says that it used is not this call's where another call is ``counted`` that gave it.
+    """
+
+    counted = False
 
     def __init__(self, output: Any = None, said: Mapping[a.Attribute, Any] | None = None) -> None:
         self.output = output
@@ -181,8 +191,10 @@ def details(answer: Answer) -> Mapping[a.Attribute, Any]:
             values = {a.DIMENSION_COUNT: size}
     except Exception:
         fault("reading what came back")
-    if a.INPUT_TOKENS in answer.said or a.OUTPUT_TOKENS in answer.said:
+    if answer.counted or a.INPUT_TOKENS in answer.said or a.OUTPUT_TOKENS in answer.said:
         values = {attribute: value for attribute, value in values.items() if attribute.name not in a.USAGE}
+    if answer.counted:
+        values = {attribute: value for attribute, value in values.items() if attribute not in COST}
     return {**values, **answer.said}
 
 

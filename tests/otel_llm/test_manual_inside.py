@@ -21,7 +21,7 @@ from opentelemetry.trace import StatusCode
 import otel_llm
 from otel_llm import kinds
 from otel_llm.guardrails import PII
-from otel_llm.testing import Reply, ScriptedProvider, Usage
+from otel_llm.testing import Reply, ScriptedProvider, ToolCall, Usage
 from tests.conftest import Spans
 
 CHAT: dict[str, Any] = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "What is a flame?"}]}
@@ -192,6 +192,37 @@ class TestTheSameCall:
             gemini_client.models.generate_content(model="gemini-2.5-flash", contents="x")
         span = instrumented.one()
         assert (span.name, (span.attributes or {})["gen_ai.provider.name"]) == ("chat gemini-2.5-flash", "gcp.gemini")
+
+    @pytest.mark.parametrize("how", ["chat", "generate"])
+    def test_functions_that_the_sdk_runs(
+        self, how: str, instrumented: Spans, gemini_client: Any, provider: ScriptedProvider,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:  # fmt: skip
+        """Each request counts once, whether the SDK makes one call of them or several."""
+
+        def weather(city: str) -> str:
+            """The weather of a city."""
+            return f"Sunny in {city}."
+
+        provider.script(
+            [
+                Reply(tool_calls=[ToolCall("weather", {"city": "Rome"})], usage=Usage(input=100, output=10)),
+                Reply("Sunny.", usage=Usage(input=150, output=20)),
+            ]
+        )
+        model = {"model": "gemini-2.5-flash", "config": {"tools": [weather]}}
+        with otel_llm.call() as call:
+            if how == "chat":
+                answer = gemini_client.chats.create(**model).send_message("How is Rome?")
+            else:
+                answer = gemini_client.models.generate_content(**model, contents="How is Rome?")
+            call.complete(answer)
+        spans = instrumented.all()
+        counted = [span for span in spans if _used(span)[0] is not None]
+        assert sum(_used(span)[0] for span in counted) == 250
+        assert [span.name for span in spans][-1] == "chat gemini-2.5-flash"
+        assert "execute_tool weather" in {span.name for span in spans}
+        assert "otel_llm failed" not in caplog.text
 
     def test_a_call_of_its_own_inside(self, instrumented: Spans) -> None:
         """Two that the application records are two."""

@@ -26,6 +26,7 @@ from otel_llm import kinds
 from otel_llm.attributes import CALL_TYPES
 from tests.conftest import Spans
 from tests.otel_llm.test_manual import Broken, whole
+from tests.otel_llm.test_manual_shapes import OPENAI
 
 TYPED: dict[str, Any] = {
     name: getattr(kinds, name)
@@ -93,6 +94,18 @@ def test_without_content_steps_say_nothing_of_it(spans: Spans) -> None:
     kinds.agent("a", input="secret").start().complete("secret")
     otel_llm.call(model="m", input="secret", parameters={"note": "secret"}).start().complete("secret")
     assert "secret" not in str([dict(span.attributes or {}) for span in spans.all()])
+
+
+def test_steps_use_nothing(instrumented: Spans) -> None:
+    """What an answer says that it used is counted where it was asked for."""
+    with kinds.agent("a") as step:
+        otel_llm.call(model="gpt-5-mini", provider="openai").start().complete(OPENAI)
+        step.complete(OPENAI)
+    call, agent = (span.attributes or {} for span in instrumented.all())
+    assert call["gen_ai.usage.input_tokens"] == 100
+    assert agent["gen_ai.response.model"] == call["gen_ai.response.model"]
+    assert "gen_ai.usage.input_tokens" not in agent
+    assert "otel_llm.cost.total" not in agent
 
 
 def test_a_tool_that_fails_and_one_that_streams(instrumented: Spans) -> None:
