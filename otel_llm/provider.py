@@ -202,7 +202,7 @@ class Session:
     ``connection``; the first of each is expected, others need not be there. ``lost`` are names of the exceptions that
     say that the connection is gone. ``dialogue`` is given those ``params`` of ``connect`` that were, the connection,
     and whether content is kept; it may keep the connection alive no more than the parameters. ``endpoint`` reads a
-    connection that could not be made.
+    connection that could not be made. ``server`` says who is talked to, where that is not the provider's to say.
     """
 
     module: str
@@ -217,6 +217,7 @@ class Session:
     params: tuple[str, ...]
     dialogue: Callable[[Params, Any, bool], Dialogue]
     endpoint: Endpoint
+    server: Callable[[Any], Server] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
