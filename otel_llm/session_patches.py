@@ -153,7 +153,7 @@ class SessionPatch(PatchBase):
             return None
         try:
             params = {name: kwargs[name] for name in self.session.params if name in kwargs}
-            return _Opening(scope, self.provider.server(args[0]), params)
+            return _Opening(scope, (self.session.server or self.provider.server)(args[0]), params)
         except Exception:
             fault("connecting a session")
             return None

@@ -14,9 +14,11 @@ from __future__ import annotations
 import itertools
 import json
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from otel_llm.messages import Message, message, text_part
-from otel_llm.provider import Params, Session, Turns, get, given
+from otel_llm.provider import Params, Server, Session, Turns, get, given
+from otel_llm.providers import openai_hosts
 from otel_llm.providers.media import Media
 from otel_llm.providers.openai_messages import listed, text_of
 from otel_llm.providers.openai_realtime_turns import (
@@ -233,6 +235,15 @@ def _plain(metadata: Any) -> dict[str, Any]:
     return dict(metadata) if isinstance(metadata, dict) else {}
 
 
+def server(resource: Any) -> Server:
+    """Who a client talks to; its WebSockets may go elsewhere than its requests."""
+    known = openai_hosts.server(resource)
+    if (url := get(resource._client, "websocket_base_url")) is None:
+        return known
+    parts = urlsplit(str(url))
+    return known._replace(address=parts.hostname, port=parts.port or (80 if parts.scheme in ("ws", "http") else 443))
+
+
 def _sessions(package: str, *, optional: bool) -> tuple[Session, ...]:
     """The connections of a package, sync and async."""
     return tuple(
@@ -249,6 +260,7 @@ def _sessions(package: str, *, optional: bool) -> tuple[Session, ...]:
             params=("model",),
             dialogue=RealtimeDialogue,
             endpoint=RESPONSE,
+            server=server,
         )
         for kind in ("", "Async")
     )

@@ -39,6 +39,7 @@ from tests.support.sessions import (
     connected,
     connected_async,
     live,
+    options,
     realtime,
     realtime_async,
     said,
@@ -158,7 +159,7 @@ def test_receiving_may_be_cancelled(instrumented: Spans, provider: ScriptedProvi
 def test_a_session_that_is_dropped(mode: str, instrumented: Spans, provider: ScriptedProvider) -> None:
     """Nobody closes it: its turns end when it is collected, by a thread of the library's."""
     if mode == "sync":
-        client = openai.OpenAI(api_key="x", base_url=provider.openai_base_url)
+        client = openai.OpenAI(**options(provider))
         connection = client.realtime.connect(model="gpt-realtime").enter()
         talk(connection, BEGUN)
         transport = connection._connection
@@ -169,7 +170,7 @@ def test_a_session_that_is_dropped(mode: str, instrumented: Spans, provider: Scr
         return
 
     async def run() -> None:
-        client = openai.AsyncOpenAI(api_key="x", base_url=provider.openai_base_url)
+        client = openai.AsyncOpenAI(**options(provider))
         connection = await client.realtime.connect(model="gpt-realtime").enter()
         await talk_async(connection, BEGUN)
         transport = connection._connection
@@ -188,7 +189,7 @@ def test_a_session_held_by_its_own_turn_is_collected(instrumented: Spans, provid
     held: ContextVar[Any] = ContextVar("held")
 
     def begin() -> weakref.ref[Any]:
-        client = openai.OpenAI(api_key="x", base_url=provider.openai_base_url)
+        client = openai.OpenAI(**options(provider))
         connection = client.realtime.connect(model="gpt-realtime").enter()
         held.set(connection)
         talk(connection, BEGUN)

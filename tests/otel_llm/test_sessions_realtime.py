@@ -22,6 +22,7 @@ from tests.support.sessions import (
     asked,
     audio,
     connected,
+    options,
     realtime,
     realtime_async,
     said,
@@ -57,17 +58,18 @@ def _speech(text: str) -> list[Step]:
 
 
 def test_the_objects_are_the_sdks_own(instrumented: Spans, provider: ScriptedProvider) -> None:
-    """The manager, the connection and the events are what they were; iterating and dispatching go on as ever."""
-    with openai.OpenAI(api_key="x", base_url=provider.openai_base_url) as client:
+    """The manager, the connection and the events are what they were; iterating goes on as ever."""
+    with openai.OpenAI(**options(provider)) as client:
         manager = client.realtime.connect(model="gpt-realtime")
         assert type(manager) is RealtimeConnectionManager
         connection = manager.enter()
         assert type(connection) is RealtimeConnection
-        seen: list[str] = []
-        connection.on("event", lambda event: seen.append(event.type))
-        connection.once("response.done", lambda event: connection.close())
         talk(connection, [WRITTEN, said("Hi"), asked()])
-        connection.dispatch_events()
+        seen = []
+        for event in connection:
+            seen.append(event.type)
+            if event.type == "response.done":
+                connection.close()
     assert seen[0] == "session.created"
     assert seen[-1] == "response.done"
     assert instrumented.one().kind is SpanKind.CLIENT
@@ -211,6 +213,20 @@ def test_a_transcript_that_fails(instrumented: Spans, provider: ScriptedProvider
     assert _turns(instrumented)[0]["error.type"] == "audio_unintelligible"
 
 
+@pytest.mark.skipif(not hasattr(RealtimeConnection, "on"), reason="The installed SDK dispatches no events.")
+def test_events_that_are_dispatched(instrumented: Spans, provider: ScriptedProvider) -> None:
+    """The SDK's loop receives for the handlers."""
+    with connected(provider) as connection:
+        seen: list[str] = []
+        connection.on("event", lambda event: seen.append(event.type))
+        connection.once("response.done", lambda event: connection.close())
+        talk(connection, [WRITTEN, said("Hi"), asked()])
+        connection.dispatch_events()
+    assert seen[-1] == "response.done"
+    assert _turns(instrumented)[0]["otel_llm.stream.outcome"] == "completed"
+
+
+@pytest.mark.skipif(not hasattr(RealtimeConnection, "send_raw"), reason="The installed SDK sends no JSON as it is.")
 def test_raw_events(instrumented: Spans, provider: ScriptedProvider) -> None:
     """Events sent and received as JSON are read as well, once."""
     provider.script(lambda request: Reply("A hot gas.", usage=Usage(10, 5)))
@@ -250,8 +266,10 @@ def test_a_response_that_began_before_we_looked(instrumented: Spans, provider: S
 def test_the_beta(instrumented: Spans, provider: ScriptedProvider) -> None:
     """The older client, where the SDK has it."""
     provider.script(lambda request: Reply("A hot gas."))
-    client = openai.OpenAI(api_key="x", websocket_base_url=provider.openai_base_url.replace("http", "ws"))
-    with client, client.beta.realtime.connect(model="gpt-4o-realtime-preview") as connection:
+    with (
+        openai.OpenAI(**options(provider)) as client,
+        client.beta.realtime.connect(model="gpt-4o-realtime-preview") as connection,
+    ):
         assert type(connection) is BetaConnection
         talk(connection, [said("A flame?"), asked(modalities=["text"], max_response_output_tokens=7), "response.done"])
     (turn,) = _turns(instrumented)

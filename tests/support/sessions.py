@@ -72,12 +72,17 @@ def realtime(provider: ScriptedProvider, steps: Iterable[Step], **connect: Any) 
         return talk(connection, steps)
 
 
+def options(provider: ScriptedProvider) -> dict[str, Any]:
+    """What an OpenAI client is made with; an older one would connect by TLS unless told."""
+    return {"api_key": "x", "websocket_base_url": provider.openai_base_url.replace("http", "ws")}
+
+
 @contextmanager
 def connected(provider: ScriptedProvider, **connect: Any) -> Iterator[Any]:
     """A session."""
     given = {"model": "gpt-realtime"} | connect
-    with openai.OpenAI(api_key="x", base_url=provider.openai_base_url) as client, client.realtime.connect(**given) as c:
-        yield c
+    with openai.OpenAI(**options(provider)) as client, client.realtime.connect(**given) as connection:
+        yield connection
 
 
 async def realtime_async(provider: ScriptedProvider, steps: Iterable[Step], **connect: Any) -> list[Any]:
@@ -90,8 +95,7 @@ async def realtime_async(provider: ScriptedProvider, steps: Iterable[Step], **co
 async def connected_async(provider: ScriptedProvider, **connect: Any) -> AsyncIterator[Any]:
     """A session, async."""
     given = {"model": "gpt-realtime"} | connect
-    client = openai.AsyncOpenAI(api_key="x", base_url=provider.openai_base_url)
-    async with client, client.realtime.connect(**given) as connection:
+    async with openai.AsyncOpenAI(**options(provider)) as client, client.realtime.connect(**given) as connection:
         yield connection
 
 
@@ -105,11 +109,10 @@ async def live(
         later = datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + datetime.timedelta(hours=1)
         given = {"vertexai": True, "project": "p", "location": "us-central1"}
         given["credentials"] = Credentials(token="x", expiry=later)
-    with genai.Client(http_options=provider.gemini_live_options, **given) as client:
-        config = {"response_modalities": ["TEXT"]} | config
-        async with client.aio.live.connect(model="gemini-live-2.5-flash", config=config) as session:
-            yield session
-            await client.aio.aclose()
+    client = genai.Client(http_options=provider.gemini_live_options, **given)
+    config = {"response_modalities": ["TEXT"]} | config
+    async with client.aio.live.connect(model="gemini-live-2.5-flash", config=config) as session:
+        yield session
 
 
 async def answered(session: Any) -> list[Any]:
