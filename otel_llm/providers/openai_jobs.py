@@ -4,6 +4,7 @@ that starts a model."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from otel_llm import attributes as a
@@ -175,6 +176,8 @@ def _session(module: str, method: str, *positional: str) -> Endpoint:
     )
 
 
+_CALLED = _session("realtime.calls", "Calls.create")
+
 ENDPOINTS = (
     _batch("create", "create_batch"),
     _batch("retrieve", "fetch_response", positional=("batch_id",), follows=_batch_id, constants=_FREE),
@@ -200,7 +203,9 @@ ENDPOINTS = (
     # async, it gives a paginator at once, which asks when it is awaited
     _search("VectorStores"),
     _search("AsyncVectorStores"),
-    _session("realtime.calls", "Calls.create"),
+    _CALLED,
+    # in 2.x a class of its own stands in the place of the other
+    replace(_CALLED, module="openai.lib._realtime", method="_Calls.create", async_method="_AsyncCalls.create"),
     _session("realtime.calls", "Calls.accept", "call_id"),
     _session("live.live", "Live.create"),
     _session("live.sessions", "Sessions.accept", "session_id"),
