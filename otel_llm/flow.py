@@ -150,9 +150,9 @@ def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
         adopted = others.adoptable(endpoint.operation, scope.tracer) if around is None else around.span
         call = Invocation(scope, endpoint, patch.provider.server(args[0]), params, adopted=adopted)
         call.quiet = others.in_client(patch.provider.requests(args[0]))
+        headers.hold_back()
         if around is not None:
             call.around, around.inner = around, call
-        headers.hold_back()
     except Exception:
         fault("starting a call")
         return (yield)
