@@ -25,7 +25,7 @@ def new_client(provider: ScriptedProvider, api: Api = "gemini", **http_options: 
     options: Any = {"base_url": provider.gemini_base_url, **http_options}
     if api == "gemini":
         return genai.Client(api_key="x", http_options=options)
-    credentials = Credentials(token="x")  # type: ignore[no-untyped-call]
+    credentials: Any = Credentials(token="x")
     return genai.Client(vertexai=True, project="p", location="global", credentials=credentials, http_options=options)
 
 
