@@ -131,7 +131,7 @@ def shared_versions() -> tuple[str, ...]:
 
 def environments(folder: Path) -> list[Environment]:
     """This environment, and each peer's; builds what is not there and says so on standard error."""
-    return [Environment(US, Path(sys.executable)), *(_environment(peer, folder) for peer in PEERS)]
+    return [Environment(US, Path(sys.executable)), *(environment(peer, folder) for peer in PEERS)]
 
 
 def settings(peer: Peer, home: Path) -> dict[str, str]:
@@ -148,7 +148,8 @@ def settings(peer: Peer, home: Path) -> dict[str, str]:
     }
 
 
-def _environment(peer: Peer, folder: Path) -> Environment:
+def environment(peer: Peer, folder: Path) -> Environment:
+    """An environment for a peer; built where it is not there."""
     forced = (*peer.forced, *shared_versions())
     wanted = json.dumps([peer.resolved, forced, sys.version])
     place = folder / f"{peer.key}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"

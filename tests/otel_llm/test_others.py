@@ -16,7 +16,6 @@ from typing import Any
 import openai
 import pytest
 import wrapt
-from google import genai
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
