@@ -11,7 +11,7 @@ from otel_llm.provider import Endpoint, Params, get
 from otel_llm.providers import openai_media_messages as m
 from otel_llm.providers.openai_media_streams import ImageFold, TranscriptFold
 from otel_llm.providers.openai_messages import listed
-from otel_llm.providers.openai_shared import IDENTITY, binary, failure, pair, reported
+from otel_llm.providers.openai_shared import IDENTITY, binary, failure, moderated, pair, reported
 
 _REQUEST_ID = {a.PROVIDER_REQUEST_ID: "_request_id"}
 _FREE = {a.COST_STATUS: "free"}
@@ -147,17 +147,7 @@ def _video(method: str, operation: str, **described: Any) -> Endpoint:
 
 
 def _moderation(response: Any) -> Mapping[a.Attribute, Any]:
-    """Whether anything was flagged, and for what, over all that was shown."""
-    results = listed(get(response, "results"))
-    found: set[str] = set()
-    for result in results:
-        categories = get(result, "categories")
-        marks = categories.model_dump(by_alias=True) if hasattr(categories, "model_dump") else categories or {}
-        found.update(name for name, flagged in marks.items() if flagged is True)
-    values: dict[a.Attribute, Any] = {a.MODERATION_FLAGGED: any(get(result, "flagged") for result in results)}
-    if found:
-        values[a.MODERATION_CATEGORIES] = sorted(found)
-    return values
+    return moderated(listed(get(response, "results")))
 
 
 ENDPOINTS = (

@@ -10,7 +10,15 @@ from otel_llm.messages import Message, message
 from otel_llm.provider import Endpoint, Params, get, given
 from otel_llm.providers import openai_items as items
 from otel_llm.providers.openai_messages import listed, tool_definitions
-from otel_llm.providers.openai_shared import IDENTITY, USAGE, failure, output_type, pair, reported
+from otel_llm.providers.openai_shared import (
+    IDENTITY,
+    USAGE,
+    failure,
+    moderated_beside,
+    output_type,
+    pair,
+    reported,
+)
 from otel_llm.providers.openai_streams import ResponseFold
 
 #: Tools of the provider that are charged by the call and not by the token.
@@ -34,7 +42,7 @@ def _request(params: Params) -> Mapping[a.Attribute, Any]:
 
 
 def _details(response: Any) -> Mapping[a.Attribute, Any]:
-    values = {**reported(response), **failure(response)}
+    values = {**reported(response), **failure(response), **moderated_beside(response)}
     if reason := items.finish_reason(response):
         values[a.FINISH_REASONS] = [reason]
     output = listed(get(response, "output"))

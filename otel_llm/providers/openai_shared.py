@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from otel_llm import attributes as a
@@ -87,6 +87,30 @@ def reported(response: Any) -> dict[a.Attribute, Any]:
         values[a.COST_SOURCE] = "provider"
         values[a.COST_STATUS] = "priced"
     return values
+
+
+def moderated(results: Sequence[Any]) -> dict[a.Attribute, Any]:
+    """Whether anything was flagged, and for what, over all that was shown to a moderator."""
+    found: set[str] = set()
+    for result in results:
+        categories = get(result, "categories")
+        marks = categories.model_dump(by_alias=True) if hasattr(categories, "model_dump") else categories or {}
+        found.update(name for name, flagged in marks.items() if flagged is True)
+    values: dict[a.Attribute, Any] = {a.MODERATION_FLAGGED: any(get(result, "flagged") for result in results)}
+    if found:
+        values[a.MODERATION_CATEGORIES] = sorted(found)
+    return values
+
+
+def moderated_beside(response: Any) -> dict[a.Attribute, Any]:
+    """The same of a request and its answer, where moderation was asked for beside the answer."""
+    moderation = getattr(response, "__dict__", extra(None)).get("moderation") or extra(response).get("moderation")
+    if moderation is None:
+        return {}
+    results: list[Any] = []
+    for side in (get(moderation, "input"), get(moderation, "output")):
+        results += get(side, "results") or ([side] if get(side, "categories") is not None else [])
+    return moderated(results) if results else {}
 
 
 def output_type(format: Any) -> Mapping[a.Attribute, Any]:

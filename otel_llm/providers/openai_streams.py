@@ -79,13 +79,14 @@ class ChatFold:
     next one.
     """
 
-    __slots__ = ("_choices", "_first", "_last", "_more", "_usage")
+    __slots__ = ("_choices", "_first", "_last", "_moderation", "_more", "_usage")
 
     def __init__(self) -> None:
         self._choices: dict[int, _Choice] = {}
         self._first: Any = None
         self._last: Any = None
         self._more: Any = None
+        self._moderation: Any = None
         self._usage: Any = None
 
     def add(self, chunk: Any) -> None:
@@ -110,6 +111,8 @@ class ChatFold:
         self._last = chunk
         if fields.get("usage") is not None:
             self._usage = fields["usage"]
+        if fields.get("moderation") is not None:
+            self._moderation = fields["moderation"]
         for piece in pieces or ():
             given = piece.__dict__
             choice = self._choices.get(given["index"])
@@ -146,6 +149,7 @@ class ChatFold:
             system_fingerprint=last.get("system_fingerprint") or first.get("system_fingerprint"),
             usage=self._usage,
             model_extra=self._last.model_extra,
+            moderation=self._moderation,
             choices=[
                 SimpleNamespace(index=index, message=choice.message(), finish_reason=choice.finish_reason)
                 for index, choice in sorted(self._choices.items())

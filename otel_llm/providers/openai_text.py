@@ -8,7 +8,7 @@ from typing import Any
 from otel_llm import attributes as a
 from otel_llm.provider import Params, get, given
 from otel_llm.providers import openai_messages as m
-from otel_llm.providers.openai_shared import IDENTITY, output_type, pair, reported
+from otel_llm.providers.openai_shared import IDENTITY, moderated_beside, output_type, pair, reported
 from otel_llm.providers.openai_streams import ChatFold, CompletionFold
 
 
@@ -26,7 +26,7 @@ def _chat_request(params: Params) -> Mapping[a.Attribute, Any]:
 
 
 def _choices(response: Any) -> Mapping[a.Attribute, Any]:
-    values = reported(response)
+    values = {**reported(response), **moderated_beside(response)}
     reasons = [m.finish_reason(get(choice, "finish_reason")) for choice in get(response, "choices") or ()]
     if any(reasons):
         values[a.FINISH_REASONS] = reasons

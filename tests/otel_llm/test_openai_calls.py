@@ -34,6 +34,12 @@ TOOLS = [
     {"id": "ig_1", "type": "image_generation_call", "status": "completed", "result": "iVBORw0KGgo="},
 ]  # fmt: skip
 
+_VERDICTS = {"flagged": True, "categories": {"violence": True, "hate": False}, "type": "moderation_result"}
+MODERATION = {
+    "input": {"type": "moderation_results", "model": "omni", "results": [_VERDICTS]},
+    "output": {"type": "error", "code": "timeout", "message": "No."},
+}
+
 
 @dataclass(frozen=True)
 class Case:
@@ -65,6 +71,10 @@ CASES = [
     Case(
         "chat.completions.create", MODEL | {"messages": [{"role": "user", "content": "Why?"}], "stream": True},
         "reasoning", Reply("Hot.", thinking="Hm, hot.", chunks=2), "iterate",
+    ),
+    Case(
+        "chat.completions.create", MODEL | {"messages": [{"role": "user", "content": "Why?"}]}, "moderated",
+        Reply("Hot.", extra={"moderation": MODERATION}),
     ),
     Case("responses.create", MODEL | {"input": "Why?"}, "tools", Reply("Hot.", items=TOOLS, usage=USAGE)),
     Case("responses.create", MODEL | {"input": "Why?", "background": True, "store": True}, "background"),

@@ -19,6 +19,7 @@ from otel_llm.providers.openai_media_streams import ImageFold, TranscriptFold
 from otel_llm.providers.openai_messages import chat_output
 from otel_llm.providers.openai_responses import ENDPOINTS
 from otel_llm.providers.openai_streams import ChatFold, CompletionFold, ResponseFold
+from otel_llm.providers.openai_text import ENDPOINTS as CHAT
 from otel_llm.testing import Reply, ScriptedProvider, ToolCall, Usage
 from tests.conftest import Spans
 from tests.support.openai_sdk import Clients
@@ -239,6 +240,19 @@ def test_a_function_in_the_old_form() -> None:
         _chunk({"function_call": {"arguments": '"wax"}'}}),
     )
     assert found == [{"type": "tool_call", "name": "burn", "arguments": {"what": "wax"}}]
+
+
+def test_moderation_comes_in_a_chunk_of_its_own() -> None:
+    """Between the text and the usage."""
+    verdict = {"type": "moderation_results", "results": [{"flagged": False, "categories": {"hate": False}}]}
+    moderated = ChatCompletionChunk.construct(
+        id="c", model="m", choices=[], moderation={"input": verdict, "output": verdict}
+    )
+    fold = ChatFold()
+    for chunk in (_chunk({"content": "Hot."}), moderated, _chunk({}, finish_reason="stop")):
+        fold.add(chunk)
+    endpoint = next(endpoint for endpoint in CHAT if endpoint.method == "Completions.create")
+    assert endpoint.read(fold.response())["otel_llm.moderation.flagged"] is False
 
 
 def test_whole_tool_calls_without_a_number() -> None:
