@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from otel_llm import attributes as a
+from otel_llm.messages import Message
 from otel_llm.provider import Params, get
 from otel_llm.providers import google_messages as m
 from otel_llm.providers.google_shared import FREE, pair, tier_asked, tier_given, word
 from otel_llm.providers.google_streams import ContentFold
 from otel_llm.providers.google_tools import tool_definitions
-from otel_llm.providers.google_usage import PATHS, modalities
+from otel_llm.providers.google_usage import PATHS, counts, modalities
 
 _OUTPUT_TYPES = {"application/json": "json", "text/x.enum": "text", "text/plain": "text"}
 _MODALITIES = {"TEXT": "text", "IMAGE": "image", "AUDIO": "speech"}
@@ -41,10 +42,27 @@ def _output_type(params: Params) -> str | None:
     return _OUTPUT_TYPES.get(str(params.get("response_mime_type"))) or ("text" if named == ["TEXT"] else None)
 
 
+def _whole(response: Any) -> Any:
+    """An answer; where the caller wants it as the JSON that came (``should_return_http_response``), made of that."""
+    body = get(get(response, "sdk_http_response"), "body")
+    return type(response).model_validate_json(body) if isinstance(body, str) else response
+
+
+def _output(response: Any) -> list[Message]:
+    return m.output(_whole(response))
+
+
 def details(response: Any) -> Mapping[a.Attribute, Any]:
     """What of an answer is not tabular: why it ended, who served it, its tokens by modality."""
-    usage = get(response, "usage_metadata")
+    whole = _whole(response)
+    usage = get(whole, "usage_metadata")
     values = {**tier_given(response, usage), **modalities(usage)}
+    if whole is not response:
+        response = whole
+        values |= counts(usage)
+        for attribute, name in ((a.RESPONSE_MODEL, "model_version"), (a.RESPONSE_ID, "response_id")):
+            if (value := get(whole, name)) is not None:
+                values[attribute] = value
     candidates = get(response, "candidates") or ()
     reasons = [m.finish_reason(candidate) for candidate in candidates]
     if "content_filter" in reasons:
@@ -112,7 +130,7 @@ _CONTENT: dict[str, Any] = {
     "paths": {a.RESPONSE_MODEL: "model_version", a.RESPONSE_ID: "response_id", **PATHS},
     "messages": m.sent,
     "tool_definitions": tool_definitions,
-    "output_messages": m.output,
+    "output_messages": _output,
     "details": details,
     "details_of_request": _request,
 }  # fmt: skip

@@ -177,6 +177,19 @@ def test_the_whole_span(case: Case, api: Api, mode: str, instrumented: Spans, pr
     assert described(instrumented.one()) == external_file(path)
 
 
+def test_an_answer_as_the_json_that_came(instrumented: Spans, provider: ScriptedProvider) -> None:
+    """A caller that wants the HTTP response gets that, and the call is read from it."""
+    provider.script([REPLY])
+    config = {"should_return_http_response": True}
+    with opened(provider) as client:
+        answer = client.models.generate_content(**ASKED, config=types.GenerateContentConfig(**config))
+    assert "A hot gas." in answer.sdk_http_response.body
+    attributes = instrumented.attributes()
+    assert (attributes["gen_ai.usage.input_tokens"], attributes["gen_ai.usage.output_tokens"]) == (100, 50)
+    assert attributes["gen_ai.response.model"] == "gemini-2.5-flash"
+    assert "A hot gas." in attributes["gen_ai.output.messages"]
+
+
 def test_nothing_is_missing_from_the_installed_sdk(spans: Spans) -> None:
     """No method that every supported SDK has is missing, whatever else newer and older ones have."""
     report = otel_llm.instrument(tracer_provider=spans.provider, providers="google_genai")
