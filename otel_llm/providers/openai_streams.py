@@ -9,6 +9,9 @@ from typing import Any
 from otel_llm.provider import get
 
 
+_NONE: Mapping[str, Any] = {}
+
+
 class _Choice:
     __slots__ = ("audio", "calls", "finish_reason", "function", "reasoning", "refusal", "text")
 
@@ -111,8 +114,8 @@ class ChatFold:
         self._last = chunk
         if fields.get("usage") is not None:
             self._usage = fields["usage"]
-        if fields.get("moderation") is not None:
-            self._moderation = fields["moderation"]
+        if (moderation := fields.get("moderation") or (chunk.model_extra or _NONE).get("moderation")) is not None:
+            self._moderation = moderation
         for piece in pieces or ():
             given = piece.__dict__
             choice = self._choices.get(given["index"])
