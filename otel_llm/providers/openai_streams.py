@@ -8,7 +8,6 @@ from typing import Any
 
 from otel_llm.provider import get
 
-
 _NONE: Mapping[str, Any] = {}
 
 
