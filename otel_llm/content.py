@@ -20,6 +20,9 @@ from otel_llm.redaction import Redact, redacted, redacted_message, redacted_part
 #: The least that the budgets of a part and of a span may be, in bytes.
 LEAST_PART, LEAST_SPAN = 1024, 4096
 
+#: Bytes of a value that is kept as it is at once, as long as four of its size are left.
+SMALL = 8192
+
 #: Values of content that a call may have, and the least bytes that one is cut to; beyond, the last ones are left out.
 MOST_VALUES, LEAST_VALUE = 48, 512
 
@@ -100,7 +103,7 @@ class Kept:
     def value(self, name: str, value: Any) -> None:
         """Keeps a value of any kind: a text as it is, all else as JSON."""
         if isinstance(value, str):
-            self._waiting.append((name, value, _TEXT))
+            self._keep(name, value, _TEXT, str)
         else:
             self._keep(name, value, _VALUE, to_json)
 
@@ -145,12 +148,28 @@ class Kept:
 
     def _keep(self, name: str, value: Any, kind: _Kind, write: Callable[[Any], str]) -> None:
         try:
-            self._waiting.append((name, write(value), kind))
+            text = write(value)
         except Exception:
             fault(f"the content of {name}")
+            return
+        rules, length = self._rules, len(text)
+        if (
+            length <= SMALL
+            and length <= self._left >> 2
+            and text.isascii()
+            and rules.redact is None
+            and len(self.values) < MOST_VALUES
+        ):
+            self._left -= length
+            self.values[name] = text
+            self._kinds[name] = kind
+        else:
+            self._waiting.append((name, text, kind))
 
     def _settle(self) -> None:
         """Moves what is waiting to the values: as it is where all of it fits and nothing is redacted."""
+        if not self._waiting:
+            return
         waiting, self._waiting = self._waiting, []
         rules, values = self._rules, self.values
         if rules.redact is None and len(values) + len(waiting) <= MOST_VALUES:

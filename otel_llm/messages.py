@@ -151,13 +151,15 @@ def to_json(value: Any) -> str:
 
 
 def parts_json(parts: Iterable[Part]) -> str:
-    """Compact JSON of parts; plain text, which most are, without an encoder."""
-    return "[" + ",".join([_part(part) for part in parts]) + "]"
+    """Compact JSON of parts."""
+    return f"[{','.join([_part(part) for part in parts])}]"
 
 
 def _part(part: Part) -> str:
     kind = part["type"]
-    return _text(part["content"]) if kind == "text" else to_json(_digested(part) if kind == "blob" else part)
+    if kind == "text":  # most are this; each text is copied once more only
+        return f'{{"type":"text","content":{_string(str(part["content"]))}}}'
+    return to_json(_digested(part) if kind == "blob" else part)
 
 
 def plain_part(part: Part) -> Part:
@@ -166,21 +168,18 @@ def plain_part(part: Part) -> Part:
     return found
 
 
-def _text(content: Any) -> str:
-    return '{"type":"text","content":' + _string(str(content)) + "}"
-
-
 def messages_json(messages: Iterable[Message]) -> str:
     """Compact JSON of messages."""
-    found = []
+    written = []
     for item in messages:
-        parts = item["parts"]
-        if len(item) == 2 and len(parts) == 1 and parts[0]["type"] == "text":  # most are this
-            found.append('{"role":' + _string(item["role"]) + ',"parts":[' + _text(parts[0]["content"]) + "]}")
-            continue
-        text = '{"role":' + _string(item["role"]) + ',"parts":' + parts_json(item["parts"])
-        for key in ("name", "finish_reason"):
-            if key in item:
-                text += f',"{key}":' + _string(str(item[key]))
-        found.append(text + "}")
-    return "[" + ",".join(found) + "]"
+        role, parts, more = _string(item["role"]), item["parts"], ""
+        if len(item) > 2:
+            for key in ("name", "finish_reason"):
+                if key in item:
+                    more += f',"{key}":{_string(str(item[key]))}'
+        if len(parts) == 1 and parts[0]["type"] == "text":
+            content = _string(str(parts[0]["content"]))
+            written.append(f'{{"role":{role},"parts":[{{"type":"text","content":{content}}}]{more}}}')
+        else:
+            written.append(f'{{"role":{role},"parts":{parts_json(parts)}{more}}}')
+    return f"[{','.join(written)}]"

@@ -209,12 +209,27 @@ def chat(params: Params) -> Sent:
     return sent(listed(params.get("messages")), _chat_message, [])
 
 
+#: Fields of an answer that say more than text.
+_MORE = ("tool_calls", "refusal", "audio", "function_call")
+
+
+def _spoken(said: Any) -> Message | None:
+    """An answer that is a text and nothing else, as most are."""
+    fields = getattr(said, "__dict__", None)
+    if fields is None or getattr(said, "__pydantic_extra__", True) or type(text := fields.get("content")) is not str:
+        return None
+    if any(map(fields.get, _MORE)):
+        return None
+    return {"role": "assistant", "parts": [{"type": "text", "content": text}]}
+
+
 def chat_output(response: Any) -> list[Message]:
     """The choices of a chat completion."""
     output = []
     for choice in listed(get(response, "choices")):
         try:
-            item = _chat_message(get(choice, "message"))
+            said = get(choice, "message")
+            item = _spoken(said) or _chat_message(said)
             item["role"] = "assistant"
             item["finish_reason"] = finish_reason(get(choice, "finish_reason"))
         except Exception:

@@ -31,6 +31,8 @@ USAGE: dict[a.Attribute, str] = {
     a.REASONING_TOKENS: "usage.output_tokens_details.reasoning_tokens",
 }
 
+_UNKNOWN: Any = object()
+
 #: Units of xAI's cost in a dollar.
 _TICKS = 10**10
 
@@ -48,7 +50,9 @@ def pair(module: str, method: str, *, asynchronous: bool = True, **described: An
 
 def extra(thing: Any) -> Mapping[str, Any]:
     """Fields of an answer that OpenAI's own API does not have."""
-    return getattr(thing, "model_extra", None) or {}
+    if (found := getattr(thing, "__pydantic_extra__", _UNKNOWN)) is _UNKNOWN:
+        found = getattr(thing, "model_extra", None)
+    return found or {}
 
 
 def _amount(value: Any) -> float | None:
