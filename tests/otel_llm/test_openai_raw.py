@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -155,7 +154,6 @@ class TestRaw:
             else:
                 await _close(stream.__wrapped__, asynchronous)  # so that no connection is left open
             del raw, stream, items
-            gc.collect()
 
         _with(provider, asynchronous, test)
         found = instrumented.attributes()
@@ -175,7 +173,6 @@ class TestRaw:
                     break
             await _close(http, asynchronous)
             del raw, http
-            gc.collect()
 
         _with(provider, asynchronous, test)
         found = instrumented.attributes()
@@ -195,7 +192,6 @@ class TestRaw:
             assert type(stream) is kind
             assert [chunk async for chunk in clients.items(stream)]
             del raw, stream
-            gc.collect()
 
         _with(provider, asynchronous, test)
         assert instrumented.attributes()[OUTCOME] == "completed"
@@ -286,7 +282,6 @@ class TestStreaming:
             response = await manager.__aenter__() if asynchronous else manager.__enter__()
             await _close(response.__wrapped__.http_response, asynchronous)  # so that no connection is left open
             del manager, response
-            gc.collect()
 
         _with(provider, asynchronous, test)
         assert instrumented.attributes()[OUTCOME] == "abandoned"
@@ -424,7 +419,6 @@ class TestPages:
                 self._search(client)
 
         asyncio.run(main())
-        gc.collect()
         assert instrumented.all() == []
 
     def test_its_error_is_the_calls(self, instrumented: Spans, provider: ScriptedProvider) -> None:
