@@ -25,7 +25,7 @@ GOOGLE_GENAI = Provider(
         *google_jobs.ENDPOINTS,
         *google_interactions.ENDPOINTS,
     ),
-    hooks=(*google_functions.HOOKS, *google_retries.HOOKS),
+    hooks=(*google_functions.HOOKS, *google_interactions.HOOKS, *google_retries.HOOKS),
     sessions=google_live.SESSIONS,
     request_id=request_id,
 )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from otel_llm import attributes as a
 from otel_llm.messages import Message, message
-from otel_llm.provider import Endpoint, Params, Sent, get
+from otel_llm.provider import Endpoint, Hook, Params, Sent, get
 from otel_llm.providers import google_steps as s
 from otel_llm.providers.google_interaction_streams import InteractionFold
 from otel_llm.providers.google_shared import FREE, error_code, pair, word
 from otel_llm.providers.google_usage import CACHED, INPUT, OUTPUT, split
+
+if TYPE_CHECKING:
+    from otel_llm.invocation import Invocation
 
 _TRAVEL = frozenset({"extra_headers", "extra_query", "extra_body", "timeout", "api_version", "request", "stream"})
 _USAGE: Mapping[a.Attribute, str | tuple[str, ...]] = {
@@ -138,6 +141,25 @@ def _of(module: str, resource: str) -> tuple[Endpoint, ...]:
         pair(module, f"{resource}.cancel", operation="cancel_response", unrecorded=_TRAVEL, streamed=False, **_FOLLOW),
     )  # fmt: skip
 
+
+def _continued(call: Invocation, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Generator[None, Any, None]:
+    """A long interaction is made of several; where a later one fails, its error brings what the others made."""
+    try:
+        yield
+    except Exception as error:
+        if (made := getattr(error, "partial_interaction", None)) is not None:
+            call.rounds.append(made)
+        raise
+
+
+HOOKS = (
+    Hook(
+        module="google.genai._interactions_continuation",
+        function="continue_unary_interaction",
+        async_function="continue_async_unary_interaction",
+        around=_continued,
+    ),
+)
 
 # Decisions, agents, voices, triggers ---------------------------------------------------------------------------------
 

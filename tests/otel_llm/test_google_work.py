@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
-from google.genai import types
+from google.genai import errors, types
 
 from otel_llm.testing import Reply, ScriptedProvider, Usage
 from tests.conftest import Spans
@@ -205,6 +206,38 @@ def test_an_interaction_that_is_taken_up_as_a_stream(instrumented: Spans, provid
     assert done["gen_ai.usage.output_tokens"] == 100_000
     assert done["otel_llm.stream.outcome"] == "completed"
     assert _linked(instrumented)
+
+
+def _continues() -> bool:
+    return hasattr(errors, "ContinuationInterruptedError")
+
+
+@pytest.mark.skipif(not _continues(), reason="the installed google-genai does not continue interactions")
+@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_an_interaction_that_the_sdk_continues(
+    fails: bool, mode: str, instrumented: Spans, provider: ScriptedProvider
+) -> None:
+    """Its tokens are those of all its requests, also when one of them fails."""
+    first = Reply("A hot", usage=Usage(100, 10), state="requires_continuation", extra={"continuation_token": "more"})
+    provider.script([first, Reply(status=400, error="No.") if fails else Reply(" gas.", usage=Usage(120, 20))])
+    asked: dict[str, Any] = {"model": "gemini-2.5-flash", "input": "A flame?"}
+
+    async def run_async() -> None:
+        async with opened_async(provider) as client:
+            await call_async(client, "interactions.create", asked)
+
+    with pytest.raises(errors.ContinuationInterruptedError) if fails else contextlib.nullcontext():
+        if mode == "async":
+            asyncio.run(run_async())
+        else:
+            with opened(provider) as client:
+                client.interactions.create(**asked)
+    assert len(provider.requests) == 2
+    (attributes,) = _attributes(instrumented)
+    assert attributes["gen_ai.usage.input_tokens"] == (100 if fails else 220)
+    assert attributes["gen_ai.usage.output_tokens"] == (10 if fails else 30)
+    assert attributes["otel_llm.cost.status"] == "priced"
 
 
 @needs("file_search_stores.import_file")
