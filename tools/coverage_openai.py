@@ -29,11 +29,9 @@ THROUGH: dict[str, str] = {
 #: Methods that begin model work of which nothing but its beginning can be seen.
 GENERIC: tuple[str, ...] = (
     "audio.voices.create",
-    "batches.*",
     "beta.agents.*",
     "beta.assistants.create",
     "content_provenance_checks.create",
-    "conversations.*",
     "evals.runs.*",
     "fine_tuning.*",
     "live.*",
