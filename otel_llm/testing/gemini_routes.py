@@ -20,9 +20,13 @@ _GENERATED = frozenset(operation for _, _, operation, _ in gemini_interactions_w
 
 def headers(request: Request) -> dict[str, str]:
     """Headers of every answer."""
-    return (gemini_interactions_wire if request.operation in _GENERATED else gemini_wire).headers(request)
+    if request.operation in _GENERATED:
+        return gemini_interactions_wire.headers(request)
+    return gemini_wire.headers(request)
 
 
 def error(request: Request, reply: Reply) -> Answer:
     """An error in place of an answer."""
-    return (gemini_interactions_wire if request.operation in _GENERATED else gemini_wire).error(request, reply)
+    if request.operation in _GENERATED:
+        return gemini_interactions_wire.error(request, reply)
+    return gemini_wire.error(request, reply)

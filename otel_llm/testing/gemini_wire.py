@@ -130,7 +130,7 @@ def usage(counts: Usage) -> dict[str, Any]:
 
 
 def _chunks(request: Request, reply: Reply, counts: Usage) -> list[bytes]:
-    groups = [
+    groups: list[list[Any]] = [
         *([part] for part in reply.items),
         *([part] for part in _thoughts(reply)),
         *([part] for part in _text_parts(reply.pieces() or split(reply.refusal, reply.chunks))),
