@@ -20,11 +20,11 @@ from otel_llm.redaction import Redact, redacted, redacted_message, redacted_part
 #: The least that the budgets of a part and of a span may be, in bytes.
 LEAST_PART, LEAST_SPAN = 1024, 4096
 
-#: Bytes of a value that is kept as it is at once, as long as four of its size are left.
-SMALL = 8192
-
 #: Values of content that a call may have, and the least bytes that one is cut to; beyond, the last ones are left out.
 MOST_VALUES, LEAST_VALUE = 48, 512
+
+#: Bytes of a value that is kept at once, as long as four of its size are left, and how many may be.
+SMALL, MOST_SMALL = 8192, 24
 
 
 @dataclass(frozen=True)
@@ -75,18 +75,23 @@ _VALUE = _Kind(redacted_value, lambda value, part_bytes, most: cut_value(value, 
 _TEXT = _Kind(redacted, lambda value, part_bytes, most: cut_text(value, min(part_bytes, most)), plain=True)
 
 
+def _as_it_is(value: Any, _: Redact) -> Any:
+    return value
+
+
 class Kept:
-    """The content of one call. What is sent is written down at once, and redacted and cut when the call has ended.
+    """The content of one call: written down at once, redacted and cut when the call has ended.
 
     ``values`` are JSON by attribute, or texts; ``truncated`` says that some were cut or left out. All together they
     take at most the budget of a span. None of the methods raises.
     """
 
-    __slots__ = ("_kinds", "_left", "_rules", "_waiting", "truncated", "values")
+    __slots__ = ("_kinds", "_left", "_rules", "_small", "_waiting", "truncated", "values")
 
     def __init__(self, rules: Content) -> None:
         self._rules = rules
         self._left = rules.span_bytes - rules.span_bytes // 4
+        self._small = 0 if rules.redact is not None else min(SMALL, rules.part_bytes)
         self._waiting: list[tuple[str, str, _Kind]] = []
         self._kinds: dict[str, _Kind] = {}
         self.truncated = False
@@ -121,7 +126,7 @@ class Kept:
         own = {*self.values, *(name for name, _, _ in self._waiting)}
         for name, text in other.values.items():
             if name not in own:
-                self._put(name, text, other._kinds[name])
+                self._waiting.append((name, text, other._kinds[name]._replace(redact=_as_it_is)))
         self.truncated = self.truncated or other.truncated
 
     def structured(self) -> dict[str, Any]:
@@ -152,14 +157,8 @@ class Kept:
         except Exception:
             fault(f"the content of {name}")
             return
-        rules, length = self._rules, len(text)
-        if (
-            length <= SMALL
-            and length <= self._left >> 2
-            and text.isascii()
-            and rules.redact is None
-            and len(self.values) < MOST_VALUES
-        ):
+        length = len(text)
+        if length <= self._small and length <= self._left >> 2 and len(self.values) < MOST_SMALL and text.isascii():
             self._left -= length
             self.values[name] = text
             self._kinds[name] = kind
@@ -167,26 +166,14 @@ class Kept:
             self._waiting.append((name, text, kind))
 
     def _settle(self) -> None:
-        """Moves what is waiting to the values: as it is where all of it fits and nothing is redacted."""
-        if not self._waiting:
-            return
-        waiting, self._waiting = self._waiting, []
-        rules, values = self._rules, self.values
-        if rules.redact is None and len(values) + len(waiting) <= MOST_VALUES:
-            total, most = 0, rules.part_bytes
-            for _, text, _ in waiting:
-                total += len(text) if len(text) <= most and text.isascii() else rules.span_bytes + 1
-            if total <= self._left:
-                self._left -= total
-                for name, text, kind in waiting:
-                    values[name] = text
-                    self._kinds[name] = kind
-                return
-        try:
-            self._fit(waiting)
-        except Exception:
-            fault("cutting content")
-            self.truncated = True
+        """Moves what is waiting to the values."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            try:
+                self._fit(waiting)
+            except Exception:
+                fault("cutting content")
+                self.truncated = True
 
     def _fit(self, waiting: list[tuple[str, str, _Kind]]) -> None:
         """Redacts, cuts each part, then all of it to what is left: small values stay whole, large ones share."""

@@ -16,7 +16,7 @@ VALUE, PART, MESSAGE = 64, 160, 512
 #: Levels of nesting in which values are cut one by one; what is deeper is cut as the text of its JSON.
 LEVELS = 6
 
-_NOTE = 80  # a note in the place of what is gone, at most
+_NOTE = 96  # a note in the place of what is gone, at most
 _SHORT = 48  # what is kept of a role or a name
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -134,7 +134,7 @@ def _cut_fields(value: dict[str, Any], most: int, levels: int) -> dict[str, Any]
     """An object: its first fields, if they cannot all be there; empty where not one can."""
     names = [size(dumps(name)) + 2 for name in value]
     sizes = [size(dumps(inner)) for inner in value.values()]
-    room = most - 2
+    room = most - 1
     if sum(names) + sum(min(each, VALUE) for each in sizes) > room:
         room -= _NOTE
         kept, least = 0, 0
@@ -166,7 +166,7 @@ def _cut_items(
 ) -> list[Any]:
     """A list: the first item and as many of the last as can have their least, a note between them where some go."""
     sizes = [size(dumps(item)) for item in items]
-    room = most - 2 - len(items)
+    room = most - 1 - len(items)
     if sum(sizes) <= room:
         return list(items)
     first = last = len(items)

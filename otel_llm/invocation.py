@@ -48,11 +48,12 @@ class Place(NamedTuple):
 class Invocation:
     """A call. ``values`` are the span's attributes so far, by name; interceptors read and add to them.
 
-    ``kept`` is its content, where that is kept; ``rounds`` are the responses of all requests that the SDK made for it,
-    where these were several; ``gaps`` are the seconds between its chunks. ``busy``: the SDK does more between chunks
-    than wait for them, it runs tools. ``quiet``: others below are told to record nothing. A span that somebody else has
-    begun for the same call is ``adopted``, and theirs to end. A call that the application records itself may be
-    ``around`` this one, its ``inner`` one. ``at`` is when a call was made that is over, which nothing can refuse.
+    ``noted`` says that somebody takes them; ``kept`` is its content, where that is kept; ``rounds`` are the responses
+    of all requests that the SDK made for it, where these were several; ``gaps`` are the seconds between its chunks.
+    ``busy``: the SDK does more between chunks than wait for them, it runs tools. ``quiet``: others below are told to
+    record nothing. A span that somebody else has begun for the same call is ``adopted``, and theirs to end. A call that
+    the application records itself may be ``around`` this one, its ``inner`` one. ``at`` is when a call was made that is
+    over, which nothing can refuse.
     """
 
     error: BaseException | None = None
@@ -123,7 +124,8 @@ class Invocation:
         self.values: dict[str, Any] = self.start.copy()
         self.recording = self.span.is_recording()
         self.metered = scope.metrics.live
-        self.kept = Kept(scope.content) if self.recording and scope.keeps else None
+        self.kept = Kept(scope.content) if scope.keeps and (self.recording or scope.apart) else None
+        self.noted = self.recording or self.metered or self.kept is not None
         self.streaming = endpoint.streamed if endpoint.streamed is not None else params.get("stream") is True
 
     @property
@@ -134,7 +136,7 @@ class Invocation:
     @property
     def wanted(self) -> bool:
         """Whether anybody looks at the call: it is recorded or counted, or a policy must see it."""
-        return self.recording or self.metered or self.scope.policy
+        return self.noted or self.scope.policy
 
     @property
     def ended(self) -> bool:
@@ -171,7 +173,7 @@ class Invocation:
         """
         try:
             self._params = params = self.endpoint.params(params)
-            if self.recording or self.metered:
+            if self.noted:
                 asked.read_parameters(self, params)
         except Exception:
             fault("reading a request")
@@ -227,7 +229,7 @@ class Invocation:
     def before(self) -> Answer | None:
         """Shows the call to the interceptors; raises what a policy raises."""
         for interceptor in self.scope.interceptors:
-            if not (self.recording or self.metered or interceptor.policy):
+            if not (self.noted or interceptor.policy):
                 continue
             self._entered.append(interceptor)
             try:
@@ -251,7 +253,7 @@ class Invocation:
         self.error, self.outcome = error, outcome
         refusal: OtelLLMError | None = None
         try:
-            if (self.response is not None or self.rounds) and (self.recording or self.metered):
+            if (self.response is not None or self.rounds) and self.noted:
                 self._read_response(self.response)
         except Exception:
             fault("reading a response")

@@ -42,6 +42,11 @@ class Scope:
         """Whether anybody wants content."""
         return self.content.span or self.content.event or self.completion is not None
 
+    @property
+    def apart(self) -> bool:
+        """Whether content is wanted of calls that are not recorded too: events and the hook do not depend on spans."""
+        return self.completion is not None or (self.content.event and self.events.live)
+
     @cached_property
     def policy(self) -> bool:
         """Whether a policy must see every call."""
