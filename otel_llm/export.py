@@ -5,15 +5,19 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
+import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import wrapt
 from opentelemetry import _logs, metrics, trace
 from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import ProxyTracerProvider, TracerProvider
 
-from otel_llm import config
+from otel_llm import config, fork
 from otel_llm.config import Setting
 from otel_llm.errors import ConfigError
 from otel_llm.events import NOWHERE
@@ -31,6 +35,10 @@ class Providers(NamedTuple):
     loggers: LoggerProvider | None
 
 
+#: The providers of the calls that are recorded now; flushed beside the application's own.
+_in_use: list[Any] = []
+
+
 def providers(
     service_name: str | None = None,
     endpoint: str | None = None,
@@ -45,12 +53,15 @@ def providers(
     exporter or protocol that is not known.
     """
     if config.on(config.DISABLED):
-        return Providers(tracers or trace.get_tracer_provider(), meters, loggers)
-    return Providers(
-        tracers or _tracers(service_name, endpoint),
-        meters or _meters(service_name, endpoint),
-        loggers or _loggers(service_name, endpoint),
-    )
+        found = Providers(tracers or trace.get_tracer_provider(), meters, loggers)
+    else:
+        found = Providers(
+            tracers or _tracers(service_name, endpoint),
+            meters or _meters(service_name, endpoint),
+            loggers or _loggers(service_name, endpoint),
+        )
+    _in_use[:] = found
+    return found
 
 
 def _tracers(service_name: str | None, endpoint: str | None) -> TracerProvider:
@@ -129,20 +140,29 @@ def _exporter(kind: str, signal: str, noun: str, endpoint: str | None) -> Any:
     protocol = os.environ.get(f"OTEL_EXPORTER_OTLP_{path.upper()}_PROTOCOL") or config.read(config.PROTOCOL)
     if endpoint is not None or protocol == "http/protobuf":
         module = importlib.import_module(f"opentelemetry.exporter.otlp.proto.http.{signal}_exporter")
-        made = getattr(module, f"OTLP{noun}Exporter")(endpoint=f"{endpoint}/v1/{path}" if endpoint else None)
+        make = partial(getattr(module, f"OTLP{noun}Exporter"), endpoint=f"{endpoint}/v1/{path}" if endpoint else None)
     elif protocol == "grpc":
         module = importlib.import_module(f"opentelemetry.exporter.otlp.proto.grpc.{signal}_exporter")
-        made = getattr(module, f"OTLP{noun}Exporter")()
+        make = getattr(module, f"OTLP{noun}Exporter")
     else:
         raise ConfigError(f"{config.PROTOCOL.variable}={protocol} is not known: use http/protobuf or grpc.")
+    made: Any = wrapt.BaseObjectProxy(make())
+    fork.in_child(lambda: setattr(made, "__wrapped__", make()))  # the connections are the parent's
     return Delivery(made) if signal == "trace" else made
 
 
 def flush(timeout: float = 5.0) -> bool:
     """Ends dropped streams and sends what is waiting, for ``timeout`` seconds at most; whether all of it went."""
+    end = time.monotonic() + timeout
     settle(timeout)
-    gone = True
-    for present in (trace.get_tracer_provider(), _logs.get_logger_provider(), metrics.get_meter_provider()):
-        force_flush = getattr(present, "force_flush", None)
-        gone = (force_flush is None or bool(force_flush(int(timeout * 1000)))) and gone
-    return gone
+    present = [trace.get_tracer_provider(), _logs.get_logger_provider(), metrics.get_meter_provider(), *_in_use]
+    sends = list(dict.fromkeys(filter(callable, (getattr(each, "force_flush", None) for each in present))))
+    gone: list[bool] = []
+
+    def send() -> None:
+        gone.extend(bool(each(max(0, int((end - time.monotonic()) * 1000)))) for each in sends)
+
+    sending = threading.Thread(target=send, name="otel_llm-flush", daemon=True)  # it may take longer than it is told
+    sending.start()
+    sending.join(max(0.0, end - time.monotonic()))
+    return len(gone) == len(sends) and all(gone)

@@ -12,11 +12,12 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from otel_llm import attributes, completion, config, headers, patches
+from otel_llm import attributes, completion, config, fork, headers, patches
 from otel_llm.completion import Completion
 from otel_llm.content import Content
 from otel_llm.errors import ConfigError
 from otel_llm.events import Events
+from otel_llm.export import flush
 from otel_llm.export import providers as providers_in_force
 from otel_llm.guardrails import Guardrail, Guardrails
 from otel_llm.interceptor import Interceptor
@@ -102,6 +103,7 @@ def instrument(
         start_events=config.on(config.START_EVENTS) if start_events is None else start_events,
         trace_headers=config.on(config.TRACE_HEADERS) if trace_headers is None else trace_headers,
     )
+    fork.at_end(flush)
     report = patches.put_in_force(scope, {name: known[name] for name in sorted(names)})
     if names and (providers is not None or len(report.absent) == len(known)):
         for name in names.intersection(report.absent):

@@ -14,7 +14,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, set_span_in_context
 
-from otel_llm import asked, handles, ongoing, record
+from otel_llm import asked, fork, handles, ongoing, record
 from otel_llm import attributes as a
 from otel_llm.config import fault
 from otel_llm.content import Kept
@@ -90,6 +90,7 @@ class Invocation:
         self.gaps: list[float] | None = None
         self.completed: dict[str, Any] = {}
         self._once = threading.Lock()
+        self.process = fork.process
         self._entered: list[Interceptor] = []
         self.provider = server.provider if server else ""
         name, subject = endpoint.operation, params.get(endpoint.subject)
@@ -141,7 +142,7 @@ class Invocation:
     @property
     def ended(self) -> bool:
         """Whether the call has ended."""
-        return self._once.locked()
+        return self._once.locked() or self.process is not fork.process
 
     # Where it happens ---------------------------------------------------------------------------------------------
 
@@ -248,7 +249,7 @@ class Invocation:
 
         ``outcome`` is how a stream ended. Raises only what a policy raises about an answer that can still be held back.
         """
-        if not self._once.acquire(blocking=False):
+        if self.process is not fork.process or not self._once.acquire(blocking=False):
             return
         self.error, self.outcome = error, outcome
         refusal: OtelLLMError | None = None

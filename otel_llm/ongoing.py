@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from opentelemetry.trace import SpanContext
 
+from otel_llm.fork import guard, in_child
+
 #: Works that are remembered; the oldest is forgotten for one more.
 MOST = 4096
 
@@ -25,7 +27,8 @@ class Work(NamedTuple):
 
 
 _works: dict[str, Work] = {}
-_lock = threading.Lock()
+_lock = guard(threading.Lock())
+in_child(_works.clear)
 
 
 def begin(id: str, call: SpanContext, model: str | None) -> None:

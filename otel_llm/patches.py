@@ -17,6 +17,7 @@ from opentelemetry.trace import NoOpTracer
 from otel_llm import others, runs, switches
 from otel_llm.config import fault
 from otel_llm.flow import Method, PatchBase
+from otel_llm.fork import guard
 from otel_llm.installed import installed, lacking, version
 from otel_llm.provider import Provider
 from otel_llm.scope import Scope
@@ -39,7 +40,7 @@ class Instrumentation:
 class State:
     """The process's patches; a module is hooked once, however often it is instrumented."""
 
-    lock: threading.RLock = field(default_factory=threading.RLock)
+    lock: threading.RLock = field(default_factory=lambda: guard(threading.RLock()))
     scope: Scope | None = None
     wanted: dict[str, Provider] = field(default_factory=dict)
     hooked: set[str] = field(default_factory=set)

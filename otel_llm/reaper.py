@@ -7,16 +7,18 @@ dropped goes to a thread through a queue that is safe to use in a finalizer (``q
 from __future__ import annotations
 
 import atexit
-import os
 import queue
 import threading
 from typing import TYPE_CHECKING
+
+from otel_llm.fork import guard, in_child
 
 if TYPE_CHECKING:
     from otel_llm.stream import Recording
 
 _queue: queue.SimpleQueue[Recording | threading.Event] = queue.SimpleQueue()
-_thread_of: list[int] = []
+_thread: threading.Thread | None = None
+_starting = guard(threading.Lock())
 #: Recordings that have not ended, for the end of the process; a recording does not keep its stream alive.
 _open: set[Recording] = set()
 
@@ -28,19 +30,14 @@ def dropped(recording: Recording) -> None:
 
 
 def watch(recording: Recording) -> None:
-    """Sees to it that a recording ends; starts the thread that ends dropped ones, once for each process.
-
-    A fork begins with nothing: the streams that were open are its parent's to end.
-    """
-    global _queue
-    if _thread_of != [os.getpid()]:
-        if _thread_of:
-            _queue = queue.SimpleQueue()
-            _open.clear()
-        else:
+    """Sees to it that a recording ends; starts the thread that ends dropped ones, once for each process."""
+    global _thread
+    with _starting:
+        if _thread is None:
+            atexit.unregister(_leave)  # a fork has it from its parent
             atexit.register(_leave)  # now: what is registered last runs first, and the tracer provider was before
-        _thread_of[:] = [os.getpid()]
-        threading.Thread(target=_end_dropped, name="otel_llm-dropped-streams", daemon=True).start()
+            _thread = threading.Thread(target=_end_dropped, name="otel_llm-dropped-streams", daemon=True)
+            _thread.start()
     _open.add(recording)
 
 
@@ -60,7 +57,7 @@ def _end_dropped() -> None:
 
 def settle(timeout: float = 5.0) -> None:
     """Waits, ``timeout`` seconds at most, until every stream dropped so far has been ended."""
-    if _thread_of == [os.getpid()]:
+    if _thread is not None:
         done = threading.Event()
         _queue.put(done)
         done.wait(timeout)
@@ -68,7 +65,17 @@ def settle(timeout: float = 5.0) -> None:
 
 def _leave() -> None:
     """Ends what is still open when the process does."""
-    if _thread_of == [os.getpid()]:
+    if _thread is not None:
         for recording in list(_open):
             recording.end("abandoned")
         settle()
+
+
+def _forked() -> None:
+    """A fork begins with nothing: the streams that were open are its parent's to end."""
+    global _queue, _thread
+    _queue, _thread = queue.SimpleQueue(), None
+    _open.clear()
+
+
+in_child(_forked)

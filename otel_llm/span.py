@@ -131,6 +131,7 @@ class Starter:
         span: Any = object.__new__(self._kind)
         span.__dict__.update(
             self._span,
+            _resource=tracer.resource,
             _name=name,
             _context=context,
             _parent=parent,

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 #: The library's floors, lowest first. A module imports from its own floor or below.
 FLOORS = (
-    {"attribute", "attributes", "errors", "config", "plain", "cut", "redaction", "runs", "installed", "paths"},
+    {"attribute", "attributes", "errors", "config", "plain", "cut", "redaction", "runs", "installed", "fork", "paths"},
     {
         "context",
         "handles",

@@ -28,6 +28,7 @@ from threading import Lock
 from typing import Any
 
 from otel_llm.errors import PromptError, PromptNotFound
+from otel_llm.fork import guard
 
 from .prompt import Prompt
 
@@ -100,7 +101,7 @@ class PromptFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = Lock()
+        self._lock = guard(Lock())
         self._files: dict[str, tuple[tuple[int, int], PromptFile]] = {}
 
     def find(self, name: str) -> PromptFile | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_llm import attributes as a
 from otel_llm.config import fault
+from otel_llm.fork import guard
 
 if TYPE_CHECKING:
     from otel_llm.invocation import Invocation
@@ -76,7 +77,7 @@ class Table:
     """Renders by their text, the least lately made forgotten first; safe to share between threads."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = guard(Lock())
         self._entries: OrderedDict[str, Rendered] = OrderedDict()
         self._lengths: Counter[int] = Counter()
         self._size = 0
