@@ -114,6 +114,7 @@ class Own(Invocation):
         super().__init__(scope, asked.endpoint, server, params, parent, adopted, links, begins)
         self.step = asked.endpoint.internal or asked.endpoint.result is not None
         self.said: frozenset[str] = frozenset()
+        self._taken = False
         self._absorbed: Invocation | None = None
         self._left: tuple[BaseException | None] | None = None
         self._joining = threading.Lock()
@@ -182,9 +183,11 @@ class Own(Invocation):
         """Whether a call that begins in this one is the same call."""
         if self.step or self.ended or self._left is not None or not self.wanted:
             return False
-        if self.pending or self.answered:
+        if operation != self.endpoint.operation and not {operation, self.endpoint.operation} <= _ANSWERS:
             return False
-        return operation == self.endpoint.operation or {operation, self.endpoint.operation} <= _ANSWERS
+        with self._joining:
+            first, self._taken = not self._taken, True
+        return first
 
     def absorb(self, call: Invocation) -> None:
         """Takes over what is known of the call inside, and ends with it where that has been put off."""
@@ -194,6 +197,7 @@ class Own(Invocation):
                     self._take_over(call)
             finally:
                 again, self._absorbed = self._absorbed is not None, call
+                self._taken = call.error is None
                 left = self._left
         self.retries += call.retries + again
         if left is not None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 import openai
@@ -370,3 +373,21 @@ def test_calls_inside_steps_are_children(step: Any, instrumented: Spans, openai_
     assert child.parent is not None
     assert (child.name, child.parent.span_id) == ("chat gpt-5-mini", outer.context.span_id)
     assert "otel_llm.cost.status" not in (outer.attributes or {})
+
+
+def test_threads_take_turns(instrumented: Spans, openai_client: Any) -> None:
+    """Of calls that begin in many threads at the same moment, one is this call, and every token counts once."""
+    barrier = threading.Barrier(4)
+
+    def ask() -> None:
+        barrier.wait()
+        openai_client.chat.completions.create(**CHAT)
+
+    with otel_llm.call() as call, ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(copy_context().run, ask)
+    *children, whole = instrumented.all()
+    assert len(children) == 3
+    assert f"{whole.context.span_id:016x}" in str(call.handle)
+    assert {child.parent.span_id for child in children if child.parent} == {whole.context.span_id}
+    assert None not in [_used(span)[0] for span in (*children, whole)]
