@@ -312,8 +312,8 @@ def test_odd_objects_harm_nobody(odd: Any, instrumented: Spans, caplog: pytest.L
     recipe: dict[str, Any] = dict.fromkeys(ASKED, odd)
     answer: dict[str, Any] = dict.fromkeys(SAID, odd)
     made: list[Callable[[], Any]] = [
-        *(lambda name=name: otel_llm.call(**{name: odd}).start().complete() for name in recipe),  # type: ignore[misc]
-        *(lambda name=name: otel_llm.call().start().complete(**{name: odd}) for name in answer),  # type: ignore[misc]
+        *(lambda name=name: otel_llm.call(**{name: odd}).start().complete() for name in recipe),
+        *(lambda name=name: otel_llm.call().start().complete(**{name: odd}) for name in answer),
         lambda: otel_llm.call(odd).start().complete(odd),
         lambda: otel_llm.call(links=odd, tags=odd, metadata=odd).start().complete(odd),
         lambda: otel_llm.call(**recipe).start().complete(odd, **answer),
