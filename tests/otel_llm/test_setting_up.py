@@ -52,7 +52,8 @@ def test_instrumenting_imports_no_sdk(tmp_path: Path) -> None:
         report = otel_llm.instrument()
         print("openai" in sys.modules, "google.genai" in sys.modules, report.waiting)
         import google.genai.models, openai.resources.embeddings
-        print(report.waiting, [name for name in report.patched if name.endswith(('.embed_content', 'mbeddings.create'))])
+        wanted = (".embed_content", "mbeddings.create")
+        print(report.waiting, [name for name in report.patched if name.endswith(wanted)])
         """,
         tmp_path,
         OTEL_TRACES_EXPORTER="none",
