@@ -124,7 +124,7 @@ class Invocation:
             self.span = scope.tracer.start_span(name, parent, kind, self.start, links, begins)
         self.values: dict[str, Any] = self.start.copy()
         self.recording = self.span.is_recording()
-        self.metered = scope.metrics.live
+        self.metered = scope.metrics.live and not endpoint.internal
         self.kept = Kept(scope.content) if scope.keeps and (self.recording or scope.apart) else None
         self.noted = self.recording or self.metered or self.kept is not None
         self.streaming = endpoint.streamed if endpoint.streamed is not None else params.get("stream") is True
