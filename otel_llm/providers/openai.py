@@ -6,7 +6,15 @@ from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from otel_llm.provider import Hook, Provider
-from otel_llm.providers import openai_agents, openai_jobs, openai_media, openai_realtime, openai_responses, openai_text
+from otel_llm.providers import (
+    openai_agents,
+    openai_jobs,
+    openai_media,
+    openai_realtime,
+    openai_responses,
+    openai_responses_socket,
+    openai_text,
+)
 from otel_llm.providers.openai_hosts import server
 from otel_llm.providers.openai_shared import request_id
 
@@ -50,7 +58,7 @@ OPENAI = Provider(
             around=_retried,
         ),
     ),
-    sessions=openai_realtime.SESSIONS,
+    sessions=(*openai_realtime.SESSIONS, *openai_responses_socket.SESSIONS),
     endpoints=(
         *openai_text.ENDPOINTS,
         *openai_responses.ENDPOINTS,

@@ -34,7 +34,7 @@ from otel_llm.providers.openai_realtime_turns import (
 MOST = 256
 
 #: What of a session's configuration says how its responses are asked for.
-_SETTINGS = ("instructions", "tools", "temperature", "reasoning", "output_modalities", "modalities")
+_SETTINGS = ("instructions", "tools", "prompt", "temperature", "reasoning", "output_modalities", "modalities")
 _LIMITS = ("max_output_tokens", "max_response_output_tokens")
 _OUTCOMES = {"cancelled": "cancelled", "failed": "error"}
 _HEARD = "conversation.item.input_audio_transcription."

@@ -25,6 +25,10 @@ def _form(said: Any) -> dict[a.Attribute, Any]:
 
 def _request(params: Params) -> Mapping[a.Attribute, Any]:
     values = _form(params)
+    prompt = params.get("prompt")  # one that is kept at OpenAI
+    for attribute, name in ((a.PROMPT_NAME, "id"), (a.PROMPT_VERSION, "version")):
+        if isinstance(said := get(prompt, name), str):
+            values[attribute] = said
     if effort := get(params.get("reasoning"), "effort"):
         values[a.REASONING_LEVEL] = text_of(effort)
     return values
@@ -75,7 +79,9 @@ RESPONSE = Endpoint(
     streamed=True,
     constants={a.API_TYPE: "realtime"},
     parameters={"temperature": a.TEMPERATURE, "max_output_tokens": a.MAX_TOKENS},
-    unrecorded=frozenset({"model", "input", "instructions", "tools", "output_modalities", "modalities", "reasoning"}),
+    unrecorded=frozenset(
+        {"model", "input", "instructions", "tools", "prompt", "output_modalities", "modalities", "reasoning"}
+    ),
     paths={
         a.RESPONSE_MODEL: "model",
         a.RESPONSE_ID: "id",

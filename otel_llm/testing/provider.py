@@ -18,6 +18,7 @@ from otel_llm.testing import gemini_routes, openai_routes, openai_wire, tls, web
 from otel_llm.testing.form import read_form
 from otel_llm.testing.live_wire import LiveTalk
 from otel_llm.testing.realtime_wire import RealtimeTalk
+from otel_llm.testing.responses_talk import ResponsesTalk
 from otel_llm.testing.script import Reply, Request, Script, follow
 from otel_llm.testing.wire import Answer, Route
 
@@ -225,7 +226,8 @@ def _talk(path: str) -> websocket.Talks | None:
     """Who talks on a path; nobody on most."""
     if "BidiGenerateContent" in path:
         return LiveTalk
-    return RealtimeTalk if path.partition("?")[0].endswith("/realtime") else None
+    talks: Mapping[str, websocket.Talks] = {"realtime": RealtimeTalk, "responses": ResponsesTalk}
+    return talks.get(path.partition("?")[0].rpartition("/")[2])
 
 
 async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
