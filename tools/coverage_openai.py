@@ -45,7 +45,7 @@ GENERIC: tuple[str, ...] = (
 _KEPT = "reads, lists, changes or deletes what is kept; no model works"
 _STOPS = "ends, refuses or passes on a session; no model works"
 _WAITS = "asks how work stands that is not a model's answer, and carries no usage"
-_SOCKET = "asks over a WebSocket of its own kind, whose messages are not followed"
+_FLOWS = "listens and speaks at once over a WebSocket: there are no turns that could be recorded"
 _KEY = "issues a key for somebody else's session"
 
 #: What is deliberately not recorded, with the reason.
@@ -78,7 +78,6 @@ NOT_COVERED: dict[str, str] = {
     "beta.chatkit.threads.*": _KEPT,
     "beta.realtime.sessions.create": _KEY,
     "beta.realtime.transcription_sessions.create": _KEY,
-    "beta.responses.connect": _SOCKET,
     "beta.responses.delete": _KEPT,
     "beta.responses.input_items.list": _KEPT,
     "beta.threads.create_and_run_stream": "asks by itself, past every public method, and hands on a manager; the "
@@ -123,8 +122,8 @@ NOT_COVERED: dict[str, str] = {
     "fine_tuning.jobs.list": _KEPT,
     "fine_tuning.jobs.list_events": _KEPT,
     "fine_tuning.jobs.retrieve": _WAITS,
-    "live.connect": _SOCKET,
-    "live.*.connect": _SOCKET,
+    "live.connect": _FLOWS,
+    "live.*.connect": _FLOWS,
     "live.sessions.download_recording": _KEPT,
     "live.sessions.hangup": _STOPS,
     "live.sessions.refer": _STOPS,
@@ -135,8 +134,7 @@ NOT_COVERED: dict[str, str] = {
     "realtime.calls.reject": _STOPS,
     "realtime.client_secrets.create": _KEY,
     "realtime.translations.client_secrets.create": _KEY,
-    "realtime.translations.connect": _SOCKET,
-    "responses.connect": _SOCKET,
+    "realtime.translations.connect": _FLOWS,
     "responses.delete": _KEPT,
     "responses.input_items.list": _KEPT,
     "safety.*": "reads what was reported; no model works",
