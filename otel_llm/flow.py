@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -13,7 +14,7 @@ from otel_llm import handles, headers, others
 from otel_llm.config import fault
 from otel_llm.handed import handed, passed
 from otel_llm.invocation import SUPPRESS, Invocation, active
-from otel_llm.provider import Endpoint, Hook, Provider
+from otel_llm.provider import Endpoint, Hook, Provider, Server
 from otel_llm.scope import Scope
 
 #: A call that has answered, or is about to, for what the SDK does about its answer; never ended here.
@@ -63,7 +64,7 @@ class Patch(PatchBase):
 
     def method(self) -> Method:
         """The method to put in the original's place."""
-        original = self.original
+        original, warned = _undeprecated(self.original)
 
         @functools.wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -83,7 +84,24 @@ class Patch(PatchBase):
                 return await original(*args, **kwargs)
             return await run_async(invoke(self, scope, args, kwargs), original, args, kwargs)
 
-        return call_async if self.asynchronous else call
+        return warned(call_async if self.asynchronous else call)
+
+
+def _undeprecated(function: Method) -> tuple[Method, Callable[[Method], Method]]:
+    """A deprecated function without its warning, and what warns in its place: of the caller's line and not of ours."""
+    message, inner = getattr(function, "__deprecated__", None), getattr(function, "__wrapped__", None)
+    if not isinstance(message, str) or inner is None:
+        return function, lambda method: method
+
+    def warned(method: Method) -> Method:
+        @functools.wraps(function)
+        def warn(*args: Any, **kwargs: Any) -> Any:
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            return method(*args, **kwargs)
+
+        return warn
+
+    return inner, warned
 
 
 class HookPatch(PatchBase):
@@ -104,14 +122,14 @@ class HookPatch(PatchBase):
             call = self._call(args, kwargs)
             if call is None:
                 return self.aside(*args, **kwargs)
-            return run(_listen(around(call, args, kwargs)), original, args, kwargs)
+            return run(_listen(around, call, args, kwargs), original, args, kwargs)
 
         @functools.wraps(original)
         async def hooked_async(*args: Any, **kwargs: Any) -> Any:
             call = self._call(args, kwargs)
             if call is None:
                 return await self.aside(*args, **kwargs)
-            return await run_async(_listen(around(call, args, kwargs)), original, args, kwargs)
+            return await run_async(_listen(around, call, args, kwargs), original, args, kwargs)
 
         return hooked_async if self.asynchronous else hooked
 
@@ -133,7 +151,7 @@ class HookPatch(PatchBase):
 def suppressed() -> bool:
     """Whether OpenTelemetry is told to record nothing here."""
     context = otel_context.get_current()
-    return bool(context) and not SUPPRESS.isdisjoint(key for key, value in context.items() if value)
+    return bool(context) and any([key in context and context[key] for key in SUPPRESS])
 
 
 def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
@@ -148,14 +166,17 @@ def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
         if around is not None and not around.takes(endpoint.operation):
             around = None
         adopted = others.adoptable(endpoint.operation, scope.tracer) if around is None else around.span
-        call = Invocation(scope, endpoint, patch.provider.server(args[0]), params, adopted=adopted)
-        call.quiet = others.in_client(patch.provider.requests(args[0]))
-        headers.hold_back()
+        call = Invocation(scope, endpoint, _server(patch.provider, args[0]), params, adopted=adopted)
         if around is not None:
             call.around, around.inner = around, call
     except Exception:
         fault("starting a call")
         return (yield)
+    try:
+        headers.hold_back()
+        call.quiet = others.in_client(patch.provider.requests(args[0]))
+    except Exception:
+        fault("looking at a client")
     wanted = call.wanted
     if wanted:
         if scope.include_usage and call.streaming and endpoint.usage_asked is not None:
@@ -182,20 +203,39 @@ def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
     return handed(call, patch.provider, response) if wanted else passed(call, patch.provider, response)
 
 
+def _server(provider: Provider, resource: Any) -> Server | None:
+    """Who is asked; a call is recorded, and shown to policies, where that cannot be told."""
+    try:
+        return provider.server(resource)
+    except Exception:
+        fault("telling who is asked")
+        return None
+
+
 def _ask_usage(call: Invocation, kwargs: dict[str, Any]) -> None:
     """Asks for usage in a stream whose caller did not; the chunk that brings it is kept from the caller."""
     try:
         asked = call.endpoint.usage_asked(kwargs) if call.endpoint.usage_asked is not None else {}
         if asked:
             kwargs.update(asked)
-            call.hides = call.endpoint.usage_only
+            call.hides = functools.partial(_hides, call.endpoint)
     except Exception:
         fault("asking for usage")
 
 
-def _listen(around: Flow) -> Flow:
+def _hides(endpoint: Endpoint, chunk: Any) -> bool:
+    """Whether a chunk is there for nothing but usage; one of which that cannot be told is the caller's."""
+    try:
+        return endpoint.usage_only is not None and endpoint.usage_only(chunk)
+    except Exception:
+        fault("telling a chunk of usage")
+        return False
+
+
+def _listen(hook: Callable[..., Flow], call: Invocation, args: Args, kwargs: Kwargs) -> Flow:
     """What a hook does around a function; what fails in it is swallowed."""
     try:
+        around = hook(call, args, kwargs)
         next(around)
     except Exception:
         fault("a hook")

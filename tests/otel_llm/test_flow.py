@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import warnings
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -330,3 +333,16 @@ def test_concurrent_calls_keep_their_own_spans(instrumented: Spans, provider: Sc
         for span in instrumented.all() if span.attributes
     }  # fmt: skip
     assert found == {(str(number), True) for number in range(20)}
+
+
+def test_a_deprecated_method_warns_of_the_callers_line(spans: Spans, openai_client: Any) -> None:
+    """Once, as without us: Python shows such warnings only where they are of the program's own lines."""
+    if not hasattr(type(openai_client.videos).create, "__deprecated__"):
+        pytest.skip("this SDK deprecates nothing that is patched")
+    otel_llm.instrument(tracer_provider=spans.provider)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with contextlib.suppress(openai.APIError):
+            openai_client.videos.create(model="sora-2", prompt="A flame.")
+    assert [Path(each.filename).name for each in caught if each.category is DeprecationWarning] == ["test_flow.py"]
+    assert len(spans.all()) == 1
