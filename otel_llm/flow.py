@@ -151,7 +151,7 @@ class HookPatch(PatchBase):
 def suppressed() -> bool:
     """Whether OpenTelemetry is told to record nothing here."""
     context = otel_context.get_current()
-    return bool(context) and any([key in context and context[key] for key in SUPPRESS])
+    return not SUPPRESS.isdisjoint(context) and any(context.get(key) for key in SUPPRESS)
 
 
 def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:

@@ -44,7 +44,11 @@ def recorded(call: Invocation, provider: Provider, stream: Any) -> Any:
     """The stream that records itself; ``None`` where the SDK gave something that is not a stream."""
     if call.endpoint.fold is None:
         return None
-    recording = Recording(call, call.endpoint.fold())
+    try:
+        recording = Recording(call, call.endpoint.fold())
+    except Exception:
+        fault("recording a stream")
+        return None
     found = recorded_stream(stream, recording)
     if found is not None:
         watch(recording)

@@ -107,12 +107,10 @@ class Invocation:
             self.start[_SERVER_ADDRESS] = server.address
             if server.port:
                 self.start[_SERVER_PORT] = server.port
-        if endpoint.follows is not None and (follows := endpoint.follows(params)) is not None:
-            self._follows = follows
-            if work := ongoing.begun(follows):
-                links = [*(links or ()), Link(work.call)]
-                if work.model:
-                    self.start[_REQUEST_MODEL] = work.model
+        if endpoint.follows is not None and (work := self._followed(endpoint.follows, params)) is not None:
+            links = [*(links or ()), Link(work.call)]
+            if work.model:
+                self.start[_REQUEST_MODEL] = work.model
         kind = SpanKind.INTERNAL if endpoint.internal else SpanKind.CLIENT
         self.started = time.perf_counter()
         self.adopted = adopted is not None
@@ -128,6 +126,15 @@ class Invocation:
         self.kept = Kept(scope.content) if scope.keeps and (self.recording or scope.apart) else None
         self.noted = self.recording or self.metered or self.kept is not None
         self.streaming = endpoint.streamed if endpoint.streamed is not None else params.get("stream") is True
+
+    def _followed(self, follows: Callable[[Params], str | None], params: Params) -> ongoing.Work | None:
+        """The work that a request asks about."""
+        try:
+            self._follows = follows(params)
+            return None if self._follows is None else ongoing.begun(self._follows)
+        except Exception:
+            fault("telling what a request follows")
+            return None
 
     @property
     def handle(self) -> str:
@@ -265,6 +272,9 @@ class Invocation:
                 refusal = raised
             except Exception:
                 fault(f"{type(interceptor).__name__}.after")
+            except BaseException:  # the program is told to stop
+                record.end(self)
+                raise
         if error is None and not self.streaming:
             self.error = refusal
         if self.kept is not None:

@@ -39,8 +39,9 @@ _PLAIN = frozenset({int, float, bool})
 
 def end(call: Invocation) -> None:
     """Puts what is known of a call where it goes, and ends its span at the time it is now: a hook may take long."""
-    ends, seconds = call.ends or time.time_ns(), time.perf_counter() - call.started
+    ends, seconds = call.ends, None
     try:
+        ends, seconds = ends or time.time_ns(), time.perf_counter() - call.started
         put(call)
     except Exception:
         fault("recording a call")
@@ -49,7 +50,7 @@ def end(call: Invocation) -> None:
             call.span.end(ends)
         except Exception:
             fault("ending a span")
-    if call.metered:
+    if call.metered and seconds is not None:
         try:
             call.scope.metrics.record(call.values, seconds, call.gaps or ())
         except Exception:

@@ -48,9 +48,9 @@ class Recording:
     def add(self, chunk: Any) -> None:
         """Takes a chunk in; one that the SDK may act upon is known to be of this call."""
         self.chunks += 1
-        if self.times is not None:
-            self.times.append(time.perf_counter())
         try:
+            if self.times is not None:
+                self.times.append(time.perf_counter())
             if self.fold.add(chunk):
                 self.call.gave(chunk)
         except Exception:
@@ -58,9 +58,11 @@ class Recording:
 
     def began(self) -> None:
         """A chunk has come for which the call was entered: the first one, or any while the SDK is busy."""
-        if not self.first:
-            self.first = time.perf_counter()
         self.waiting = self.call.busy
+        try:
+            self.first = self.first or time.perf_counter()
+        except Exception:
+            fault("the time of a chunk")
 
     def entered(self, step: Callable[[], Any]) -> Any:
         """A chunk for which the call is entered: a lazy SDK sends its request for the first, later it may run tools."""
@@ -283,9 +285,9 @@ def _relay(recording: Recording, source: Iterator[Any], stream: Any) -> Generato
             else:
                 chunk = step()
                 recording.chunks += 1
-                if times is not None:
-                    times.append(time.perf_counter())
                 try:
+                    if times is not None:
+                        times.append(time.perf_counter())
                     if fold(chunk):
                         call.gave(chunk)
                 except Exception:
