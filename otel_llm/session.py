@@ -20,7 +20,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from contextvars import Context, copy_context
 from typing import Any
 
@@ -104,38 +104,28 @@ class Followed:
 
     def sent(self, method: str, args: tuple[Any, ...], kwargs: Params) -> list[Hashable]:
         """A method is about to send something; the turns that begin with it."""
-        with self._telling() as begun:
-            self._dialogue.sent(self, method, args, kwargs)
-        return begun
+        return self._tell(None, self._dialogue.sent, self, method, args, kwargs)
 
     def unsent(self, begun: list[Hashable], error: BaseException) -> None:
         """What was to be sent was not."""
-        with self._telling():
-            for key in list(self._turns) if self._gone(error) else begun:
-                self._finish(key, outcome_of(error), error)
+        self._tell(None, self._finish_all, None if self._gone(error) else begun, outcome_of(error), error)
 
     def received(self, message: Any) -> None:
         """A message has come."""
-        with self._telling(message):
-            self._dialogue.received(self, message)
+        self._tell(message, self._dialogue.received, self, message)
 
     def failed(self, error: BaseException) -> None:
         """An error has come in place of a message; while the connection is there, nothing follows from that."""
         if self._gone(error):
-            with self._telling():
-                for key in list(self._turns):
-                    self._finish(key, "error", error)
+            self._tell(None, self._finish_all, None, "error", error)
 
     def left(self) -> None:
         """The application closes the session."""
         error = sys.exception()
-        outcome = "closed_early" if error is None else outcome_of(error)
-        with self._telling():
-            for key in list(self._turns):
-                if outcome == "cancelled":
-                    self._finish(key, outcome, error)
-                else:
-                    self._finish(key, "closed_early")
+        if error is not None and outcome_of(error) == "cancelled":
+            self._tell(None, self._finish_all, None, "cancelled", error)
+        else:
+            self._tell(None, self._finish_all, None, "closed_early")
 
     def __del__(self) -> None:
         for turn in self._turns.values():
@@ -189,21 +179,30 @@ class Followed:
 
     # How it is done -----------------------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _telling(self, message: Any = None) -> Iterator[list[Hashable]]:
-        """One thing is told at a time. The turns that end with it are ended when the next may be told: that may take
-        an exporter's time."""
+    def _tell(self, message: Any, tell: Callable[..., None], *args: Any) -> list[Hashable]:
+        """Tells one thing at a time; the turns that begin with it.
+
+        Those that end with it, or with ``message``, are ended when the next thing may be told: that may take an
+        exporter's time.
+        """
         with self._lock:
             begun = self._begun = []
             try:
-                yield begun
+                tell(*args)
             except Exception:
                 fault("following a session")
+            if not self._over:
+                return begun
             over, self._over = self._over, []
         for turn, outcome, error in over:
             turn.end(outcome, error)
             if message is not None:
                 turn.call.gave(message)
+        return begun
+
+    def _finish_all(self, keys: Iterable[Hashable] | None, outcome: str, error: BaseException | None = None) -> None:
+        for key in list(self._turns if keys is None else keys):
+            self._finish(key, outcome, error)
 
     def _finish(self, key: Hashable, outcome: str, error: BaseException | None = None) -> None:
         turn = self._turns.pop(key, None)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Literal, NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from otel_llm.config import fault
 from otel_llm.flow import Args, Flow, Kwargs, Method, PatchBase, run, run_async, suppressed
@@ -17,9 +17,6 @@ from otel_llm.session import Followed, refused
 T = TypeVar("T")
 Role = Literal["connect", "enter", "send", "receive", "close"]
 
-#: Sessions in use, by the SDK's object.
-_followed: WeakKeyDictionary[Any, Followed] = WeakKeyDictionary()
-
 
 class _Opening(NamedTuple):
     """What is known of a session before it is connected."""
@@ -29,8 +26,36 @@ class _Opening(NamedTuple):
     params: Params
 
 
-#: Sessions that may be connected, by the manager that does it.
-_openings: WeakKeyDictionary[Any, _Opening] = WeakKeyDictionary()
+class _Weakly(Generic[T]):
+    """Values by objects of the SDK's, for as long as those live. To be asked often, and of anything."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[weakref.ref[Any], T]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def set(self, thing: Any, value: T) -> None:
+        """Remembers a value. Raises TypeError for what cannot be referred to weakly."""
+        key = id(thing)
+        self._entries[key] = (weakref.ref(thing, lambda _: self._entries.pop(key, None)), value)
+
+    def get(self, thing: Any) -> T | None:
+        """The value of an object; ``None`` where it has none."""
+        entry = self._entries.get(id(thing))
+        return None if entry is None or entry[0]() is not thing else entry[1]
+
+    def pop(self, thing: Any) -> T | None:
+        """The value of an object, which is forgotten."""
+        value = self.get(thing)
+        if value is not None:
+            del self._entries[id(thing)]
+        return value
+
+
+#: Sessions that may be connected, by the manager that does it, and sessions in use.
+_openings: _Weakly[_Opening] = _Weakly()
+_followed: _Weakly[Followed] = _Weakly()
 
 
 def targets(session: Session) -> Iterator[tuple[str, Role, bool, bool]]:
@@ -118,11 +143,14 @@ class SessionPatch(PatchBase):
             return None
         opening = self._opening(scope, args, kwargs)
         if opening is not None:
-            _remember(_openings, manager, opening)
+            try:
+                _openings.set(manager, opening)
+            except Exception:
+                fault("connecting a session")
         return manager
 
     def _enter(self, scope: Scope, args: Args, kwargs: Kwargs) -> Flow | None:
-        opening = _known(_openings, args[0])
+        opening = _openings.get(args[0])
         return None if opening is None else self._entering(opening)
 
     def _entering(self, opening: _Opening) -> Flow:
@@ -135,11 +163,11 @@ class SessionPatch(PatchBase):
         return connection
 
     def _send(self, scope: Scope, args: Args, kwargs: Kwargs) -> Flow | None:
-        followed = _known(_followed, args[0])
+        followed = _followed.get(args[0])
         return None if followed is None else _sending(followed, self.original.__name__, args[1:], kwargs)
 
     def _receive(self, scope: Scope, args: Args, kwargs: Kwargs) -> Flow | None:
-        followed = _known(_followed, args[0])
+        followed = _followed.get(args[0])
         return None if followed is None or followed.reading else _receiving(followed)
 
     def _close(self, scope: Scope, args: Args, kwargs: Kwargs) -> Flow | None:
@@ -161,30 +189,14 @@ class SessionPatch(PatchBase):
     def _follow(self, opening: _Opening, connection: Any) -> None:
         try:
             followed = Followed(opening.scope, self.session, opening.server, opening.params, connection)
+            _followed.set(connection, followed)
         except Exception:
             fault("following a session")
-        else:
-            _remember(_followed, connection, followed)
-
-
-def _remember(where: WeakKeyDictionary[Any, T], thing: Any, value: T) -> None:
-    try:
-        where[thing] = value
-    except TypeError:  # an object that cannot be remembered weakly
-        fault("remembering a session")
-
-
-def _known(where: WeakKeyDictionary[Any, T], thing: Any) -> T | None:
-    try:
-        return where.get(thing)
-    except TypeError:
-        return None
 
 
 def _forget(connection: Any) -> None:
     """A session is closed: its turns end, and nothing more is heard of it."""
-    if (followed := _known(_followed, connection)) is not None:
-        _followed.pop(connection, None)
+    if (followed := _followed.pop(connection)) is not None:
         followed.left()
 
 

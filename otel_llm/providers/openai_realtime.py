@@ -128,13 +128,13 @@ class RealtimeDialogue:
         """An event has come, as an object or as JSON."""
         event = json.loads(message) if isinstance(message, str | bytes) else message
         kind = text_of(get(event, "type"))
-        if kind == "response.created":
+        id = get(event, "response_id")
+        if id is not None and (key := self._responses.get(id)) is not None:  # most are this
+            turns.add(key, event, chunk=kind.endswith(".delta"))
+        elif kind == "response.created":
             self._created(turns, event)
         elif kind == "response.done":
             self._done(turns, event)
-        elif kind.startswith("response."):
-            if (key := self._responses.get(get(event, "response_id"))) is not None:
-                turns.add(key, event, chunk=kind.endswith(".delta"))
         elif kind.startswith(_HEARD):
             self._heard(turns, event, kind.removeprefix(_HEARD))
         elif kind == "input_audio_buffer.committed":

@@ -61,7 +61,7 @@ def nothing_is_left(provider: ScriptedProvider, caplog: pytest.LogCaptureFixture
     provider.script(lambda request: COUNT)
     caplog.set_level(logging.WARNING)
     yield
-    if session_patches._followed or session_patches._openings:
+    if len(session_patches._followed) + len(session_patches._openings):
         gc.collect()
     reaper.settle()
     assert len(session_patches._followed) == len(session_patches._openings) == len(reaper._open) == 0
@@ -462,7 +462,7 @@ def test_an_unsampled_session(spans: Spans, provider: ScriptedProvider) -> None:
     otel_llm.instrument(tracer_provider=tracer_provider, capture_content=True)
     with connected(provider) as connection:
         talk(connection, [WRITTEN, said("One?"), asked(), "response.created"])
-        (followed,) = session_patches._followed.values()
+        ((_, followed),) = session_patches._followed._entries.values()
         assert list(followed._turns.values()) == [None]
         assert len(reaper._open) == 0
         talk(connection, ["response.done"])
