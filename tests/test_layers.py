@@ -33,7 +33,7 @@ FLOORS = (
     {"flow"},
     {"session"},
     {"session_patches", "targets"},
-    {"export", "delivery", "patches", "instrument", "local", "testing"},
+    {"export", "delivery", "patches", "entry", "instrument", "local", "testing"},
     {"manual"},
     {"kinds"},
     {"__init__"},
