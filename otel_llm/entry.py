@@ -1,4 +1,4 @@
-"""What ``opentelemetry-instrument`` finds by the entry point ``otel_llm``, and turns on before the application starts."""
+"""What ``opentelemetry-instrument`` finds by the entry point ``otel_llm``, and turns on before the application."""
 
 from __future__ import annotations
 
