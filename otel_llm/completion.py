@@ -104,10 +104,12 @@ class Completion:
         return kind(role=message["role"], parts=self.parts(message["parts"]), name=name, **more)
 
     def _part(self, part: Part) -> Any:
+        kind = self._parts.get(part["type"], self._other)
         if part["type"] == "blob":
-            return self._blob(part)
+            if part.get("data") is not None:
+                return self._blob(part)
+            kind = self._other  # of what passes in pieces only the digest is left
         said = self._plain(part)
-        kind = self._parts.get(said["type"], self._other)
         if kind is self._other:
             content = {name: value for name, value in said.items() if name != "type"}
             return kind(type=said["type"], content=content)

@@ -83,8 +83,8 @@ class RealtimeDialogue:
             self._audio = Media()
         elif kind == "conversation.item.create":
             self._add(item_said(get(event, "item")))
-        elif kind in ("session.update", "transcription_session.update"):
-            self._configure(get(event, "session"))
+        elif kind == "session.update":
+            self._settings |= _settings(get(event, "session"))
         elif kind == "response.create":
             self._create(turns, event)
 
@@ -117,10 +117,14 @@ class RealtimeDialogue:
         self._add(said)
         return said
 
-    def _configure(self, session: Any) -> None:
+    def _told(self, session: Any) -> None:
+        """How the session stands, in the server's words: all of it."""
         self._settings |= _settings(session)
-        heard = get(get(get(session, "audio"), "input"), "transcription") or get(session, "input_audio_transcription")
-        self._transcriber = heard or self._transcriber
+        heard = get(get(get(session, "audio"), "input"), "transcription")
+        self._transcriber = heard or get(session, "input_audio_transcription")
+        if model := get(session, "model"):
+            self._session["model"] = model
+            self._settings.setdefault("model", model)
 
     # What the server sends ----------------------------------------------------------------------------------------
 
@@ -140,11 +144,7 @@ class RealtimeDialogue:
         elif kind == "input_audio_buffer.committed":
             self._commit(turns, get(event, "item_id"))
         elif kind in ("session.created", "session.updated", "transcription_session.updated"):
-            session = get(event, "session")
-            self._configure(session)
-            if model := get(session, "model"):
-                self._session["model"] = model
-                self._settings.setdefault("model", model)
+            self._told(get(event, "session"))
         elif kind == "error":
             self._refused(turns, event)
 

@@ -9,6 +9,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import openai
@@ -437,6 +438,20 @@ def test_content_is_kept_only_where_it_is_wanted(spans: Spans, provider: Scripte
     (attributes,) = _attributes(spans)
     assert attributes["gen_ai.usage.output_tokens"] == 1
     assert not [name for name, value in attributes.items() if "messages" in name or "Secret" in str(value)]
+
+
+def test_the_completion_hook_is_given_a_turn(spans: Spans, provider: ScriptedProvider) -> None:
+    """Of audio the digest, which is all that is left of it."""
+    given: list[dict[str, Any]] = []
+    hook = SimpleNamespace(on_completion=lambda **said: given.append(said))
+    provider.script(lambda request: Reply("Yes."))
+    otel_llm.instrument(tracer_provider=spans.provider, completion_hook=hook)
+    pieces: list[Step] = [("input_audio_buffer.append", {"audio": data}) for data in (audio("Hi"), SILENCE)]
+    realtime(provider, [*pieces, "response.done"])
+    (call,) = given
+    (heard,) = call["inputs"][0].parts
+    assert (heard.type, heard.content["modality"], heard.content["size"]) == ("blob", "audio", 10)
+    assert call["outputs"][0].parts[0].content == "Yes."
 
 
 def test_a_session_that_is_suppressed(instrumented: Spans, provider: ScriptedProvider) -> None:

@@ -213,6 +213,18 @@ def test_a_transcript_that_fails(instrumented: Spans, provider: ScriptedProvider
     assert _turns(instrumented)[0]["error.type"] == "audio_unintelligible"
 
 
+def test_a_transcription_that_is_turned_off(instrumented: Spans, provider: ScriptedProvider) -> None:
+    """From then on what is spoken is no transcript's to wait for."""
+    provider.script(lambda request: Reply("Yes."))
+    steps: list[Step] = []
+    for transcription in ({"model": "whisper-1"}, None):
+        session = {"type": "realtime", "audio": {"input": {"transcription": transcription}}}
+        steps += [("session.update", {"session": session}), "session.updated", *_speech("Hm?"), "response.done"]
+    realtime(provider, steps)
+    operations = [turn["gen_ai.operation.name"] for turn in _turns(instrumented)]
+    assert sorted(operations) == ["chat", "chat", "transcribe_audio"]
+
+
 @pytest.mark.skipif(not hasattr(RealtimeConnection, "on"), reason="The installed SDK dispatches no events.")
 def test_events_that_are_dispatched(instrumented: Spans, provider: ScriptedProvider) -> None:
     """The SDK's loop receives for the handlers."""
