@@ -43,7 +43,8 @@ def _usual_state(request: Request, reply: Reply) -> str:
 
 
 def _older(request: Request) -> bool:
-    return request.path.startswith("/v1beta/") and "api-revision" not in request.headers
+    """Whether an SDK asks that knows contents only, and no steps."""
+    return request.headers.get("x-goog-api-client", "").startswith("google-genai-sdk/1.")
 
 
 def _interaction(request: Request, reply: Reply, state: str, steps: list[dict[str, Any]]) -> dict[str, Any]:

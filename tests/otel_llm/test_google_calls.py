@@ -177,6 +177,7 @@ def test_the_whole_span(case: Case, api: Api, mode: str, instrumented: Spans, pr
     assert described(instrumented.one()) == external_file(path)
 
 
+@needs("GenerateContentConfig.should_return_http_response")
 def test_an_answer_as_the_json_that_came(instrumented: Spans, provider: ScriptedProvider) -> None:
     """A caller that wants the HTTP response gets that, and the call is read from it."""
     provider.script([REPLY])

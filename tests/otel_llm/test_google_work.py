@@ -159,7 +159,7 @@ def test_tuning_until_it_is_done(instrumented: Spans, provider: ScriptedProvider
     assert 0 < done["otel_llm.work.duration"] < 60
 
 
-@pytest.mark.filterwarnings("ignore:.*experimental.*", "ignore:.*cannot use aiohttp.*")
+@pytest.mark.filterwarnings("ignore:.*experimental.*", "ignore:.*cannot use aiohttp.*", "ignore:.*DEPRECATED.*")
 @needs("interactions.create")
 @pytest.mark.parametrize("api", ["gemini", "vertex"])
 @pytest.mark.parametrize("mode", ["sync", "async"])
@@ -193,7 +193,7 @@ def test_an_interaction_in_the_background(mode: str, api: Api, instrumented: Spa
     assert "gen_ai.usage.output_tokens" not in begun | running | again
 
 
-@pytest.mark.filterwarnings("ignore:.*experimental.*", "ignore:.*cannot use aiohttp.*")
+@pytest.mark.filterwarnings("ignore:.*experimental.*", "ignore:.*cannot use aiohttp.*", "ignore:.*DEPRECATED.*")
 @needs("interactions.create")
 def test_an_interaction_that_is_taken_up_as_a_stream(instrumented: Spans, provider: ScriptedProvider) -> None:
     """The stream that brings the end of it carries its tokens, and where it was taken up."""
