@@ -11,7 +11,12 @@ It answers the real SDKs over a real socket, with whatever a script says::
 
     genai.Client(api_key="x", http_options={"base_url": provider.gemini_base_url})
 
-Standard library only; a script is a list of :class:`Reply` or a function from :class:`Request` to :class:`Reply`.
+Sessions are spoken on the same port (``OpenAI(websocket_base_url=…)``, with ``ws`` for ``http``), and Gemini's, which
+insist on TLS, on one of their own (``genai.Client(http_options=provider.gemini_live_options)``): each turn asks the
+script, audio of zeros is silence, and a :class:`Reply` whose ``body`` is a JSON list is sent message by message.
+
+Standard library only, but for sessions, which need packages that their SDKs bring. A script is a list of :class:`Reply`
+or a function from :class:`Request` to :class:`Reply`.
 """
 
 from otel_llm.testing.provider import ScriptedProvider
