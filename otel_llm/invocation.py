@@ -21,6 +21,7 @@ from otel_llm.content import Kept
 from otel_llm.errors import OtelLLMError
 from otel_llm.interceptor import Answer, Interceptor
 from otel_llm.messages import Message, mended, texts
+from otel_llm.metrics import STEPS
 from otel_llm.provider import Endpoint, Fold, Params, Sent, Server
 from otel_llm.scope import Scope
 
@@ -122,7 +123,7 @@ class Invocation:
             self.span = scope.tracer.start_span(name, parent, kind, self.start, links, begins)
         self.values: dict[str, Any] = self.start.copy()
         self.recording = self.span.is_recording()
-        self.metered = scope.metrics.live and not endpoint.internal
+        self.metered = scope.metrics.live and (not endpoint.internal or endpoint.operation in STEPS)
         self.kept = Kept(scope.content) if scope.keeps and (self.recording or scope.apart) else None
         self.noted = self.recording or self.metered or self.kept is not None
         self.streaming = endpoint.streamed if endpoint.streamed is not None else params.get("stream") is True

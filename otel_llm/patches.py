@@ -219,4 +219,5 @@ def in_force(provider: Provider | None = None) -> Scope | None:
     scope = STATE.scope
     if scope is None or (provider is not None and provider.name not in STATE.wanted):
         return None
-    return None if isinstance(scope.tracer, NoOpTracer) and not (scope.policy or scope.metrics.live) else scope
+    anybody = not isinstance(scope.tracer, NoOpTracer) or scope.policy or scope.metrics.live or scope.apart
+    return scope if anybody else None

@@ -24,7 +24,7 @@ _OUTCOME, _RETRIES, _ERROR, _TRUNCATED = (
 )  # fmt: skip
 
 _OPERATION = a.OPERATION.name
-_MESSAGES = frozenset({a.INPUT_MESSAGES.name, a.OUTPUT_MESSAGES.name})
+_CAME = a.OUTPUT_MESSAGES.name
 
 #: The conventions' operations that are inferences, and those that are something else, of which they have no event.
 _INFERENCES = frozenset({"chat", "generate_content", "text_completion"})
@@ -52,7 +52,10 @@ def end(call: Invocation) -> None:
             fault("ending a span")
     if call.metered and seconds is not None:
         try:
-            call.scope.metrics.record(call.values, seconds, call.gaps or ())
+            if call.endpoint.internal:
+                call.scope.metrics.step(call.values, seconds, call.span)
+            else:
+                call.scope.metrics.call(call.values, seconds, call.gaps or (), call.span)
         except Exception:
             fault("the metrics of a call")
 
@@ -101,10 +104,10 @@ def _send(call: Invocation, kept: Kept) -> None:
 
 
 def _asks_a_model(call: Invocation, kept: Kept) -> bool:
-    """Whether a call is what the conventions call an inference, or is one that they have no name for."""
+    """Whether a call is what the conventions call an inference, or one without their name that a model answered."""
     operation = call.start[_OPERATION]
     return operation in _INFERENCES or (
-        operation not in _OTHERS and not call.endpoint.internal and not _MESSAGES.isdisjoint(kept.values)
+        operation not in _OTHERS and not call.endpoint.internal and _CAME in kept.values
     )
 
 

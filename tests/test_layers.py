@@ -26,6 +26,8 @@ FLOORS = (
         "completion",
         "events",
         "metrics",
+        "labels",
+        "series",
     },
     {"providers", "interceptor", "scope", "invocation", "asked", "failure", "record", "prompts", "pricing"},
     {"stream", "reaper", "guardrails", "headers"},
