@@ -61,11 +61,15 @@ def _patches() -> Iterator[Finding]:
     from otel_llm.providers import PROVIDERS
 
     present = [provider for provider in PROVIDERS if _importable(provider.package)]
-    for module in sorted({endpoint.module for provider in present for endpoint in provider.endpoints}):
+    needed: dict[str, bool] = {}
+    for endpoint in (endpoint for provider in present for endpoint in provider.endpoints):
+        needed[endpoint.module] = needed.get(endpoint.module, False) or not endpoint.optional
+    for module, all_have_it in sorted(needed.items()):
         try:
             importlib.import_module(module)
-        except ImportError as error:
-            yield Finding("patches", "fail", f"{module} cannot be imported: {error}")
+        except Exception as error:  # an SDK that is broken may raise anything
+            if all_have_it:
+                yield Finding("patches", "fail", f"{module} cannot be imported: {type(error).__name__}: {error}")
     log, before = logging.getLogger("otel_llm"), os.environ.get("OTEL_TRACES_EXPORTER")
     log.disabled, os.environ["OTEL_TRACES_EXPORTER"] = True, "none"
     try:
@@ -81,8 +85,14 @@ def _patches() -> Iterator[Finding]:
             del os.environ["OTEL_TRACES_EXPORTER"]
         else:
             os.environ["OTEL_TRACES_EXPORTER"] = before
-    names = ", ".join(sorted(method.rpartition(":")[2] for method in patched)) or "none"
-    yield Finding("patches", "ok" if patched else "warn", f"{len(patched)} methods would be recorded: {names}")
+    for provider in present:
+        count = sum(method.startswith(f"{provider.package}.") for method in patched)
+        said = f"{count} methods of {provider.distribution} would be recorded"
+        yield (
+            Finding("patches", "ok", said) if count else Finding("patches", "fail", f"{said}: it is broken or too old")
+        )
+    if not present:
+        yield Finding("patches", "warn", "no SDK is installed whose calls could be recorded")
     for method in missing:
         yield Finding("patches", "warn", f"{method} is not in the installed SDK: calls of it are not recorded")
 
@@ -98,7 +108,7 @@ def _other_instrumentors() -> Iterator[Finding]:
     if not found:
         yield Finding("other instrumentors", "ok", "none installed")
     for name in sorted(found):
-        yield Finding("other instrumentors", "warn", f"{name} is installed: with both active, calls are recorded twice")
+        yield Finding("other instrumentors", "warn", f"{name} is installed: with both active, a call is still one span")
 
 
 def _exporter() -> Iterator[Finding]:
