@@ -66,8 +66,7 @@ def providers(
 
 def _tracers(service_name: str | None, endpoint: str | None) -> TracerProvider:
     present = trace.get_tracer_provider()
-    kind = _kind(config.EXPORTER)
-    if kind == "none" or not isinstance(present, ProxyTracerProvider):
+    if not isinstance(present, ProxyTracerProvider) or (kind := _kind(config.EXPORTER)) == "none":
         return present
     from opentelemetry.sdk.trace import TracerProvider as Provider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -79,8 +78,7 @@ def _tracers(service_name: str | None, endpoint: str | None) -> TracerProvider:
 
 
 def _meters(service_name: str | None, endpoint: str | None) -> MeterProvider | None:
-    kind = _kind(config.METRICS_EXPORTER)
-    if kind == "none" or type(metrics.get_meter_provider()).__name__ not in NOWHERE:
+    if type(metrics.get_meter_provider()).__name__ not in NOWHERE or (kind := _kind(config.METRICS_EXPORTER)) == "none":
         return None
     from opentelemetry.sdk.metrics import MeterProvider as Provider
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
@@ -92,8 +90,7 @@ def _meters(service_name: str | None, endpoint: str | None) -> MeterProvider | N
 
 
 def _loggers(service_name: str | None, endpoint: str | None) -> LoggerProvider | None:
-    kind = _kind(config.LOGS_EXPORTER)
-    if kind == "none" or type(_logs.get_logger_provider()).__name__ not in NOWHERE:
+    if type(_logs.get_logger_provider()).__name__ not in NOWHERE or (kind := _kind(config.LOGS_EXPORTER)) == "none":
         return None
     from opentelemetry.sdk._logs import LoggerProvider as Provider
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor

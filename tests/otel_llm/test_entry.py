@@ -1,54 +1,106 @@
-"""``opentelemetry-instrument``: found by the entry point, with the providers that OpenTelemetry has set up."""
+"""``opentelemetry-instrument``: the real command, before a program that knows nothing of us."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import logging
 import os
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
+from typing import Any
 
+import pytest
+from opentelemetry import propagate
+
+from otel_llm import patches
+from otel_llm.entry import OtelLLMInstrumentor
 from otel_llm.testing import ScriptedProvider
+from tests.conftest import Spans
+from tests.support.receiver import Receiver
 
-APP = """
-import json, sys
-early = sorted(name for name in sys.modules if name in ("openai", "google.genai"))
+PROGRAM = """
+import os, sys
+before = {name: name in sys.modules for name in ("openai", "google.genai")}
 import openai
-with openai.OpenAI(api_key="x", base_url=sys.argv[1], max_retries=0) as client:
-    client.chat.completions.create(model="gpt-5-mini", messages=[{"role": "user", "content": "Why?"}])
-from opentelemetry import trace
-print(json.dumps({"early": early, "provider": type(trace.get_tracer_provider()).__name__}))
+openai.OpenAI(api_key="x", base_url=os.environ["BASE_URL"]).chat.completions.create(
+    model="gpt-5-mini", messages=[{"role": "user", "content": "hi"}])
+import json
+print(json.dumps(before))
 """
 
 
-def _run(tmp_path: Path, url: str, **variables: str) -> tuple[dict[str, object], list[dict[str, object]]]:
-    """What the application said, and its spans as the console exporter writes them."""
-    command = [str(Path(sys.executable).with_name("opentelemetry-instrument")), sys.executable, "-c", APP, url]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    environ |= {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environ | variables, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    decoder, text, found = json.JSONDecoder(), done.stdout, []
-    while (start := text.find("{")) >= 0:
-        value, end = decoder.raw_decode(text, start)
-        found.append(value)
-        text = text[end:]
-    said = next(value for value in found if "early" in value)
-    return said, [value for value in found if "context" in value]
+def _instrument(tmp_path: Path, provider: ScriptedProvider, **variables: str) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "app.py").write_text(textwrap.dedent(PROGRAM))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OPENAI_"))}
+    command = Path(sys.executable).with_name("opentelemetry-instrument")
+    return subprocess.run(
+        [str(command), sys.executable, "app.py"], capture_output=True, text=True, timeout=100, cwd=tmp_path,
+        env=clean | {"BASE_URL": provider.openai_base_url} | variables, check=True,
+    )  # fmt: skip
 
 
-def test_an_application_is_instrumented_without_a_line_of_its_own(tmp_path: Path) -> None:
-    """One span of each call, sent once, and no SDK imported before the application does."""
-    with ScriptedProvider() as provider:
-        said, spans = _run(tmp_path, provider.openai_base_url)
-    assert said == {"early": [], "provider": "TracerProvider"}
-    assert [span["name"] for span in spans if str(span["name"]).startswith("chat")] == ["chat gpt-5-mini"]
+def test_the_command_instruments_a_program(tmp_path: Path, provider: ScriptedProvider) -> None:
+    """Spans go where the standard variables say; no SDK is imported before the program imports it."""
+    with Receiver() as receiver:
+        done = _instrument(tmp_path, provider, OTEL_SERVICE_NAME="shop", **receiver.variables)
+        (span,) = [span for span in receiver.spans() if span["scope"] == "otel_llm"]
+    assert json.loads(done.stdout) == {"openai": False, "google.genai": False}
+    assert (span["name"], span["resource"]["service.name"]) == ("chat gpt-5-mini", "shop")
+    assert span["otel_llm.cost.status"] == "priced"
 
 
-def test_it_can_be_turned_off_by_its_name(tmp_path: Path) -> None:
-    """OpenTelemetry's own variable."""
-    with ScriptedProvider() as provider:
-        _, spans = _run(tmp_path, provider.openai_base_url, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="otel_llm")
-    assert not [span for span in spans if str(span["name"]).startswith("chat")]
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "otel_llm", ""),
+        ("OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK", "nowhere", "otel_llm records nothing: "),
+    ],
+)
+def test_it_can_be_left_out(variable: str, value: str, said: str, tmp_path: Path, provider: ScriptedProvider) -> None:
+    """By the command's own variable; and a setting that cannot be used leaves the others at work, and says so."""
+    with Receiver() as receiver:
+        done = _instrument(tmp_path, provider, **receiver.variables, **{variable: value})
+        assert receiver.spans() == []
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(provider.requests) == 1
+
+
+def test_the_entry_point_is_ours_alone() -> None:
+    """Four other instrumentations are all called ``openai``; the switch takes what OpenTelemetry hands to it."""
+    (point,) = [
+        point
+        for point in importlib.metadata.entry_points(group="opentelemetry_instrumentor")
+        if point.dist is not None and point.dist.name == "otel-llm"
+    ]
+    assert point.name == "otel_llm"
+    assert point.load() is OtelLLMInstrumentor
+
+
+def test_the_switch(spans: Spans, openai_client: Any) -> None:
+    """On with the application's provider, and off."""
+    before = propagate.get_global_textmap()
+    switch = OtelLLMInstrumentor()
+    switch.instrument(tracer_provider=spans.provider, skip_dep_check=True)
+    openai_client.embeddings.create(model="text-embedding-3-small", input="hi")
+    switch.uninstrument()
+    openai_client.embeddings.create(model="text-embedding-3-small", input="hi")
+    assert spans.one().name == "embeddings text-embedding-3-small"
+    assert patches.STATE.patches == {}
+    assert propagate.get_global_textmap() is before
+
+
+def test_providers_that_are_there_need_no_exporter_of_ours(
+    spans: Spans, openai_client: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The command knows exporters, and lists of them, that we do not: what is set up is used."""
+    for variable in ("OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER"):
+        monkeypatch.setenv(variable, "none" if variable != "OTEL_TRACES_EXPORTER" else "otlp_proto_grpc,zipkin")
+    with caplog.at_level(logging.ERROR):
+        OtelLLMInstrumentor().instrument(tracer_provider=spans.provider)
+    openai_client.embeddings.create(model="text-embedding-3-small", input="hi")
+    assert len(spans.all()) == 1
+    assert caplog.records == []

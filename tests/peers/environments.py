@@ -67,14 +67,18 @@ def python(peer: Peer) -> Path:
     return found.python
 
 
-def run(peer: Peer, module: str, task: Any, **variables: str) -> Any:
+def settings(home: str | Path, **variables: str) -> dict[str, str]:
+    """The environment variables of a child: none of the user's that could steer an SDK or a peer."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+    return kept | {"HOME": str(home), "PYTHONPATH": str(ROOT), "TRACELOOP_TELEMETRY": "false", **variables}
+
+
+def run(peer: Peer, module: str, task: Any) -> Any:
     """What a module of this folder says, run in a peer's environment: its last line, as JSON."""
     with tempfile.TemporaryDirectory() as home:
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-        settings = {"HOME": home, "PYTHONPATH": str(ROOT), "TRACELOOP_TELEMETRY": "false", **variables}
         done = subprocess.run(
             [str(python(peer)), "-m", f"tests.peers.{module}", json.dumps(task)],
-            capture_output=True, text=True, cwd=home, env=kept | settings, timeout=300, check=False,
+            capture_output=True, text=True, cwd=home, env=settings(home), timeout=300, check=False,
         )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

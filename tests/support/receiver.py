@@ -52,9 +52,14 @@ class Receiver:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What sends a process's telemetry here."""
+        """What sends a process's telemetry here; not by and by, but when it is flushed."""
         endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
-        return {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_TRACES_EXPORTER": "otlp"}
+        return {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_TRACES_EXPORTER": "otlp",
+            "OTEL_BSP_SCHEDULE_DELAY": "600000",
+        }
 
     def take(self, path: str, body: bytes) -> None:
         """Keeps what a request brings."""
