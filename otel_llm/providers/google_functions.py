@@ -77,7 +77,8 @@ def _answered(call: Invocation, args: _Args, kwargs: _Kwargs) -> _Around:
         raise
     finally:
         call.leave(place, error)
-        _asked.reset(token)
+        if not isinstance(error, GeneratorExit):  # torn down from another context, where the token means nothing
+            _asked.reset(token)
     if isinstance(call.fold, ContentFold):
         call.fold.heard(response)
     elif parts:

@@ -67,7 +67,7 @@ def server(resource: Any) -> Server:
 
 def header(headers: Any, name: str) -> str | None:
     """A header, by its name in lower case; what the SDK keeps of the headers depends on the HTTP library below it."""
-    found = get(headers, name) if isinstance(headers, dict) else headers.get(name)
+    found = headers.get(name)
     if found is None and isinstance(headers, dict):
         found = next((value for key, value in headers.items() if key.lower() == name), None)
     return found if isinstance(found, str) else None
