@@ -145,7 +145,7 @@ def response(seed: int, body: bytes) -> bytes:
     mark = lines[at].index("{")
     said = json.loads(lines[at][mark:])
     for _ in range(chance.choice((1, 1, 2, 3))):
-        odd = chance.choice(_VALUES)
+        odd = copy.deepcopy(chance.choice(_VALUES))
         places = _places(said)
         way = chance.random()
         if way < 0.03 or not places:
@@ -159,6 +159,6 @@ def response(seed: int, body: bytes) -> bytes:
         elif way < 0.4 and isinstance(inside, list):
             inside.insert(key, odd)
         else:
-            inside[key] = copy.deepcopy(odd)
+            inside[key] = odd
     lines[at] = lines[at][:mark] + json.dumps(said)
     return "\n".join(lines).encode()
