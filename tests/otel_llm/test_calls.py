@@ -17,7 +17,7 @@ from pydantic import BaseModel
 import otel_llm
 from otel_llm.testing import Reply, ScriptedProvider, ToolCall, Usage
 from tests.conftest import Spans
-from tests.support.google_sdk import opened, opened_async
+from tests.support.google_sdk import has, opened, opened_async
 
 USAGE = Usage(input=100, output=50, cached=40, reasoning=20, tool_use=10, input_modalities={"text": 70, "audio": 30})
 REPLY = Reply("A hot gas.", usage=USAGE, chunks=4, model="")
@@ -182,6 +182,8 @@ def _whole(spans: Spans) -> dict[str, Any]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_whole_span(case: Case, mode: str, instrumented: Spans, provider: ScriptedProvider) -> None:
     """A method gives the same span whether it is called sync or async."""
+    if case.name == "embed_content" and not has("EmbedContentResponse.usage_metadata"):
+        pytest.skip("this SDK drops the usage of embeddings")
     provider.script(lambda request: case.reply)
     if mode == "sync":
         _call(case, provider)
