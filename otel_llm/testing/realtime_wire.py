@@ -170,6 +170,7 @@ class RealtimeTalk:
             for message in json.loads(reply.body):
                 await self._socket.send(message)
             return
+        pause = 0.0  # none before the first piece
         for number, (kind, fields) in enumerate(self._events(response, reply)):
             if number == reply.fail_after:
                 if reply.failure == "cut":
@@ -177,8 +178,9 @@ class RealtimeTalk:
                 error = {"type": "server_error", "code": reply.error_code or None}
                 await self._done(response, "failed", {"error": error}, Usage(0))
                 return
-            if number:
-                await asyncio.sleep(reply.chunk_delay)
+            if kind.endswith(".delta"):
+                await asyncio.sleep(pause)
+                pause = reply.chunk_delay
             await self._send(f"response.{kind}", response_id=response["id"], **fields)
         reason = _INCOMPLETE.get(reply.finish)
         await self._done(

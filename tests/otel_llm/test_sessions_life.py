@@ -50,7 +50,8 @@ from tests.support.sessions import (
 
 WRITTEN: Step = ("session.update", {"session": TEXT_ONLY})
 BEGUN: list[Step] = [WRITTEN, said("Count!"), asked(), "response.output_text.delta"]
-COUNT = Reply("one two three four", chunks=4, chunk_delay=0.05, usage=Usage(10, 4))
+#: An answer that is not complete before a test is.
+COUNT = Reply("one two three four", chunks=4, chunk_delay=0.5, usage=Usage(10, 4))
 TRACER = TracerProvider().get_tracer("application")
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
@@ -143,10 +144,11 @@ def test_a_task_that_is_cancelled(kind: str, instrumented: Spans, provider: Scri
 
 def test_receiving_may_be_cancelled(instrumented: Spans, provider: ScriptedProvider) -> None:
     """Giving up one message is not giving up the turn."""
+    provider.script([Reply("Yes.", delay=0.5)])
 
     async def run() -> None:
         async with connected_async(provider) as connection:
-            await talk_async(connection, BEGUN)
+            await talk_async(connection, [*BEGUN[:3], "conversation.item.added"])
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.01):
                     await connection.recv()
@@ -531,6 +533,7 @@ def test_a_dialogue_that_fails(
 
 def test_nothing_is_current_while_the_application_runs(instrumented: Spans, provider: ScriptedProvider) -> None:
     """Neither between messages nor after the session."""
+    provider.script([Reply("one two three", chunks=3)])
 
     async def run() -> None:
         before = otel_context.get_current()

@@ -25,7 +25,8 @@ def _needs(field: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(lacks, reason=f"The installed SDK reads no {field}.")
 
 
-COUNT = Reply("one two three four", chunks=4, chunk_delay=0.05, usage=Usage(10, 4))
+#: An answer that is interrupted before it is complete.
+COUNT = Reply("one two three four", chunks=4, chunk_delay=0.5, usage=Usage(10, 4))
 
 
 def _turns(spans: Spans) -> list[dict[str, Any]]:

@@ -127,7 +127,7 @@ def test_responses_beside_one_another(mode: str, instrumented: Spans, provider: 
 
 def test_a_response_that_is_refused(instrumented: Spans, provider: ScriptedProvider) -> None:
     """One that is asked for while another is active is an error, and the other goes on."""
-    provider.script(lambda request: Reply("one two three", chunks=3, chunk_delay=0.02))
+    provider.script(lambda request: Reply("one two three", chunks=2, chunk_delay=0.3))
     steps = [WRITTEN, said("Count"), asked(), "response.created", asked(), "error", "response.done"]
     realtime(provider, steps)
     refused, answered = instrumented.all()
@@ -139,7 +139,7 @@ def test_a_response_that_is_refused(instrumented: Spans, provider: ScriptedProvi
 
 def test_a_refusal_is_told_by_the_id_of_the_event(instrumented: Spans, provider: ScriptedProvider) -> None:
     """An error about another event than the response ends nothing."""
-    provider.script([Reply("one two", delay=0.05), Reply(status=429, error_code="rate_limit_exceeded")])
+    provider.script([Reply("one two", delay=0.3), Reply(status=429, error_code="rate_limit_exceeded")])
     odd: Step = ("send", {"event": {"type": "nonsense", "event_id": "e1"}})
     odder: Step = ("send", {"event": {"type": "nonsense"}})
     create: Step = ("response.create", {"response": OUTSIDE, "event_id": "e2"})
@@ -164,7 +164,7 @@ def test_a_response_that_fails(instrumented: Spans, provider: ScriptedProvider) 
 
 def test_a_response_that_the_client_cancels(instrumented: Spans, provider: ScriptedProvider) -> None:
     """What came until then is kept, with the provider's reason."""
-    provider.script(lambda request: Reply("one two three", chunks=3, chunk_delay=0.04))
+    provider.script(lambda request: Reply("one two three", chunks=3, chunk_delay=0.2))
     steps = [WRITTEN, said("Count"), asked(), "response.output_text.delta", ("response.cancel", {}), "response.done"]
     realtime(provider, steps)
     (turn,) = _turns(instrumented)
@@ -176,7 +176,7 @@ def test_a_response_that_the_client_cancels(instrumented: Spans, provider: Scrip
 
 def test_speech_interrupts(instrumented: Spans, provider: ScriptedProvider) -> None:
     """Barge-in: the first turn is cut off where the second begins."""
-    provider.script(lambda request: Reply("one two three", chunks=3, chunk_delay=0.04))
+    provider.script([Reply("one two three", chunks=3, chunk_delay=0.2), Reply("Stopped.")])
     steps = [*_speech("Count!"), "response.output_audio_transcript.delta", *_speech("Stop!")]
     realtime(provider, [*steps, "response.done", "response.done"])
     first, second = _turns(instrumented)
