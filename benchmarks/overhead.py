@@ -7,7 +7,8 @@ alternate; a figure is the median over the rounds of the difference in this thre
 render the prompt, so linking it counts and rendering it does not. Spans go to a BatchSpanProcessor whose exporter
 throws them away. Behind each figure stands its standard error; an aim is missed when the figure is above it by more
 than two of them. "bare" against itself shows the noise; "plain span" is what OpenTelemetry's SDK takes for one current
-span with as many attributes and nothing else, which no instrumentation can go below.
+span with as many attributes and nothing else, which no instrumentation can go below; "metrics" is "unsampled" with a
+MeterProvider of the SDK's.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ import httpx2
 import openai
 from google import genai
 from opentelemetry import context, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -67,6 +70,7 @@ class Nowhere(SpanExporter):
 
 
 SAMPLED, UNSAMPLED = TracerProvider(), TracerProvider(sampler=ALWAYS_OFF)
+METERED = MeterProvider([InMemoryMetricReader()])
 for each in (SAMPLED, UNSAMPLED):
     each.add_span_processor(BatchSpanProcessor(Nowhere(), max_queue_size=100_000))
 
@@ -257,8 +261,12 @@ def configurations(folder: Path) -> dict[str, tuple[Callable[[], otel_llm.Instru
     def content() -> otel_llm.Instrumentation:
         return otel_llm.instrument(tracer_provider=SAMPLED, capture_content=True, guardrails=rules, prompts=folder)
 
-    def without(provider: trace.TracerProvider) -> Callable[[], otel_llm.Instrumentation]:
-        return lambda: otel_llm.instrument(tracer_provider=provider, capture_content=False, prompts=folder)
+    def without(
+        provider: trace.TracerProvider, meters: MeterProvider | None = None
+    ) -> Callable[[], otel_llm.Instrumentation]:
+        return lambda: otel_llm.instrument(
+            tracer_provider=provider, meter_provider=meters, capture_content=False, prompts=folder
+        )
 
     return {
         "bare (noise)": (lambda: None, None),
@@ -267,6 +275,7 @@ def configurations(folder: Path) -> dict[str, tuple[Callable[[], otel_llm.Instru
         "no content": (without(SAMPLED), None),
         "unsampled": (without(UNSAMPLED), None),
         "no provider": (without(trace.NoOpTracerProvider()), None),
+        "metrics": (without(UNSAMPLED, METERED), None),
     }
 
 
