@@ -13,7 +13,7 @@ from opentelemetry import propagate
 from opentelemetry.context import attach, detach, set_value
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import Meter, MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
@@ -24,7 +24,6 @@ import otel_llm
 from otel_llm import invocation, record, span, stream
 from otel_llm.guardrails import Guardrail
 from otel_llm.invocation import Invocation
-from otel_llm.metrics import Metrics
 from otel_llm.pricing import Pricing
 from tests.conftest import Spans
 from tests.support.faults import Fault, afresh, cases, complaints, fail, unaffected
@@ -157,7 +156,7 @@ PLACES: dict[str, tuple[Setting, bool]] = {
     "redact": (lambda monkeypatch, spans: {"redact": fail, "capture_content": True}, True),
     "completion hook": (lambda monkeypatch, spans: {"completion_hook": Hookish()}, True),
     "histogram": (_meters("record"), True),
-    "instruments": (_patched(Metrics, "_made", meter_provider=MeterProvider(shutdown_on_exit=False)), True),
+    "instruments": (_patched(Meter, "create_histogram", meter_provider=MeterProvider(shutdown_on_exit=False)), True),
     "log emitter": (_emitter, True),
     "on_start": (_processor("on_start"), False),
     "on_end": (_processor("on_end"), True),
