@@ -79,7 +79,7 @@ def read_content(call: Invocation, params: Params) -> None:
         kept.messages(a.INPUT_MESSAGES.name, messages)
     definitions = endpoint.tool_definitions(params)
     if definitions:
-        kept.parts(a.TOOL_DEFINITIONS.name, definitions)
+        kept.definitions(a.TOOL_DEFINITIONS.name, definitions)
     for name, attribute in endpoint.content.items():
         if (value := params.get(name)) is not None:
             kept.value(attribute.name, value)

@@ -102,8 +102,12 @@ class Kept:
         self._keep(name, messages, _MESSAGES, messages_json)
 
     def parts(self, name: str, parts: Sequence[Part]) -> None:
-        """Keeps parts of messages, or tool definitions."""
+        """Keeps parts of messages."""
         self._keep(name, parts, _PARTS, parts_json)
+
+    def definitions(self, name: str, definitions: Sequence[dict[str, Any]]) -> None:
+        """Keeps tool definitions."""
+        self._keep(name, definitions, _PARTS, to_json)
 
     def value(self, name: str, value: Any) -> None:
         """Keeps a value of any kind: a text as it is, all else as JSON."""

@@ -118,7 +118,7 @@ class TestBudgets:
         sent, came, tools, system = tree.messages(), tree.messages(), tree.tools(), [tree.part() for _ in range(3)]
         found.parts(SYSTEM, system)
         found.messages(INPUT, sent)
-        found.parts(TOOLS, tools)
+        found.definitions(TOOLS, tools)
         found.answered()
         found.messages(OUTPUT, came)
         found.done()
@@ -200,7 +200,7 @@ class TestBudgets:
         """However large a schema is, the tool is there by name."""
         tools = [{"type": "function", "name": f"t{n}", "parameters": {"properties": "x" * 90_000}} for n in range(3)]
         found = Kept(Content(part_bytes=2000))
-        found.parts(TOOLS, tools)
+        found.definitions(TOOLS, tools)
         found.answered()
         assert [tool["name"] for tool in saved(found, TOOLS)] == ["t0", "t1", "t2"]
         assert found.truncated
