@@ -444,6 +444,7 @@ def test_content_is_kept_only_where_it_is_wanted(spans: Spans, provider: Scripte
 
 def test_the_completion_hook_is_given_a_turn(spans: Spans, provider: ScriptedProvider) -> None:
     """Of audio the digest, which is all that is left of it."""
+    pytest.importorskip("opentelemetry.util.genai.types")
     given: list[dict[str, Any]] = []
     hook = SimpleNamespace(on_completion=lambda **said: given.append(said))
     provider.script(lambda request: Reply("Yes."))

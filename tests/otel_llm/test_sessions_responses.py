@@ -34,7 +34,7 @@ def _turns(spans: Spans) -> list[dict[str, Any]]:
 
 
 def _asked(text: str, **more: Any) -> Step:
-    return "response.create", {"model": "gpt-5-mini", "input": text} | more
+    return "send", {"event": {"type": "response.create", "model": "gpt-5-mini", "input": text} | more}
 
 
 def _session(provider: ScriptedProvider, steps: list[Step]) -> list[Any]:
