@@ -24,7 +24,8 @@ TESTS = [
         "test_calls.py", "test_streams.py", "test_include_usage.py", "test_automatic_functions.py",
         "test_openai_calls.py", "test_openai_raw.py", "test_openai_retries.py", "test_openai_background.py",
         "test_openai_coverage.py", "test_openai_messages.py", "test_openai_streams.py", "test_openai_hosts.py",
-        "test_google_calls.py", "test_sessions.py", "test_sessions_realtime.py",
+        "test_google_calls.py", "test_sessions.py", "test_sessions_realtime.py", "test_sessions_live.py",
+        "test_sessions_life.py", "test_sessions_responses.py",
     )
 ]  # fmt: skip
 
