@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 
 
@@ -19,8 +20,8 @@ def lacking(package: str, modules: Iterable[str]) -> list[str]:
     spec = _spec(package)
     if spec is None or not isinstance(spec.loader, SourceFileLoader):
         return []
-    known: dict[str, ModuleSpec | None] = {package: spec}
-    return [module for module in modules if module not in sys.modules and _below(module, known) is None]
+    folders = tuple(spec.submodule_search_locations or ())
+    return [module for module in modules if module not in sys.modules and not _there(package, folders, module)]
 
 
 def version(distribution: str) -> str:
@@ -38,10 +39,20 @@ def _spec(package: str) -> ModuleSpec | None:
         return None
 
 
-def _below(module: str, known: dict[str, ModuleSpec | None]) -> ModuleSpec | None:
-    """The spec of a module, found in the folders of the package above it."""
-    if module not in known:
-        parent = _below(module.rpartition(".")[0], known)
-        folders = None if parent is None else parent.submodule_search_locations
-        known[module] = None if folders is None else PathFinder.find_spec(module, list(folders))
-    return known[module]
+def _there(package: str, folders: tuple[str, ...], module: str) -> bool:
+    """Whether a module is in the folders of its package, or of packages below."""
+    name = package
+    for part in module.removeprefix(package).split(".")[1:]:
+        name = f"{name}.{part}"
+        found = _found(name, folders)
+        if found is None:
+            return False
+        folders = found
+    return True
+
+
+@lru_cache(maxsize=1024)
+def _found(module: str, folders: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The folders of a module that is in these folders: none where it is no package. ``None`` where it is not there."""
+    spec = PathFinder.find_spec(module, list(folders))
+    return None if spec is None else tuple(spec.submodule_search_locations or ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import logging
 from collections.abc import Iterable, Sequence
@@ -117,6 +118,7 @@ def uninstrument() -> None:
     headers.let_go()
 
 
+@functools.cache
 def version() -> str:
     """The version of this library."""
     return importlib.metadata.version("otel-llm")

@@ -25,6 +25,9 @@ from otel_llm.targets import Target, targets
 
 logger = logging.getLogger("otel_llm")
 
+#: Methods that are named where many are missing; the report has all.
+NAMED = 5
+
 
 @dataclass
 class Instrumentation:
@@ -135,8 +138,8 @@ def _hook(provider: Provider) -> None:
         state = STATE.report.waiting if installed(provider.package) else STATE.report.absent
         if provider.name not in state:
             state.append(provider.name)
-    for module in lacking(provider.package, found):
-        _miss(provider, [target.label for target in found[module] if target.expected])
+    gone = lacking(provider.package, found)
+    _miss(provider, [target.label for module in gone for target in found[module] if target.expected])
 
 
 def _imported(provider: Provider, module: ModuleType) -> None:
@@ -184,9 +187,10 @@ def _miss(provider: Provider, labels: Iterable[str]) -> None:
     new = [label for label in labels if label not in STATE.report.missing]
     if new:
         STATE.report.missing += new
+        names = ", ".join(new[:NAMED]) + (f" and {len(new) - NAMED} more" if len(new) > NAMED else "")
         be, them = ("is", "it") if len(new) == 1 else ("are", "them")
         said = "%s %s not in the installed SDK (%s): calls of %s are not recorded."
-        logger.warning(said, ", ".join(new), be, version(provider.distribution), them)
+        logger.warning(said, names, be, version(provider.distribution), them)
 
 
 def _stands(found: tuple[Any, str, Any]) -> bool:

@@ -9,6 +9,7 @@ only where an SDK's span has exactly the fields that it knows of; else the trace
 from __future__ import annotations
 
 from collections import deque
+from functools import lru_cache
 from threading import Lock
 from time import time_ns
 from typing import Any, ClassVar, cast
@@ -66,6 +67,7 @@ class Starter:
         self._sampled = always.should_sample(None, 1, "").decision
 
     @staticmethod
+    @lru_cache(maxsize=4)  # each is made by a provider, and the SDK's providers leave a trace in the process
     def of(tracer: Tracer) -> Starter | None:
         """The starter of a tracer; ``None`` for one that is not the SDK's, or whose spans are not as they are known."""
         try:
