@@ -94,7 +94,8 @@ def uri_part(uri: str, modality: str, mime_type: str | None = None) -> Part:
 
 def mended(text: str) -> str:
     """A text without lone surrogates: one of them would cost the exporter its whole batch."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    plain = text if type(text) is str else str.__str__(text)  # a subclass may do anything when it is asked
+    return plain if plain.isascii() else plain.encode("utf-8", "replace").decode()
 
 
 def message(role: str, parts: list[Part]) -> Message:

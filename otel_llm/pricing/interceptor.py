@@ -81,7 +81,10 @@ class Pricing:
         for model in (values.get(_RESPONSE_MODEL), values.get(_REQUEST_MODEL)):
             if model and (rates := book.rates(call.provider, model, tier, call.at)):
                 break
-        charge = rates.charge(Usage._make(map(values.get, _COUNTS, _NONE))) if rates else None
+        try:
+            charge = rates.charge(Usage._make(map(values.get, _COUNTS, _NONE))) if rates else None
+        except TypeError:  # counts that are no numbers
+            charge = None
         if rates is None or charge is None:
             values[_STATUS] = "unpriced"
             return
