@@ -79,13 +79,15 @@ def test_lanes(instrumented: Spans, provider: ScriptedProvider) -> None:
 
 def test_a_request_that_is_refused(instrumented: Spans, provider: ScriptedProvider) -> None:
     """The provider's word is the type of the error; the next request of the lane is another turn."""
-    provider.script([Reply(status=429, error_code="rate_limit_exceeded", error="Too much."), Reply("Yes.")])
-    _session(provider, [_asked("One?"), "error", _asked("Two?"), "response.completed"])
-    first, second = instrumented.all()
-    assert first.status.status_code is StatusCode.ERROR
-    assert _turns(instrumented)[0]["error.type"] == "rate_limit_exceeded"
-    assert "Two?" in _turns(instrumented)[1]["gen_ai.input.messages"]
-    assert second.status.status_code is StatusCode.UNSET
+    refusal = Reply(status=429, error_code="rate_limit_exceeded", error="Too much.")
+    provider.script([Reply("Yes."), refusal, Reply("Yes.")])
+    steps = [_asked("One?"), "response.completed", _asked("Two?"), "error", _asked("Three?"), "response.completed"]
+    _session(provider, steps)
+    outcomes = [(turn["otel_llm.stream.outcome"], turn.get("error.type")) for turn in _turns(instrumented)]
+    assert outcomes == [("completed", None), ("error", "rate_limit_exceeded"), ("completed", None)]
+    asked = [json.loads(turn["gen_ai.input.messages"])[0]["parts"][0]["content"] for turn in _turns(instrumented)]
+    assert asked == ["One?", "Two?", "Three?"]
+    assert instrumented.all()[1].status.status_code is StatusCode.ERROR
 
 
 def test_a_response_that_is_steered(instrumented: Spans, provider: ScriptedProvider) -> None:
