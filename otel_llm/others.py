@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Any
@@ -56,6 +55,10 @@ _said: set[str] = set()
 _adopted: WeakSet[Span] = WeakSet()
 
 
+#: Those that have been met since the library was last turned on, by distribution or by their scope.
+met: list[str] = []
+
+
 def say(key: str, sentence: str, *values: Any) -> None:
     """Says something about another instrumentation, once."""
     if key not in _said:
@@ -63,14 +66,15 @@ def say(key: str, sentence: str, *values: Any) -> None:
         logger.warning(sentence, *values)
 
 
+def _meet(name: str) -> str:
+    if name not in met:
+        met.append(name)
+    return name
+
+
 def known(module: str) -> str | None:
     """The instrumentation that a module belongs to, by its own module, or :data:`OURS`; ``None`` for any other."""
     return next((name for name in (OURS, *OTHERS) if module == name or module.startswith(f"{name}.")), None)
-
-
-def loaded() -> list[str]:
-    """The distributions of other instrumentations that are loaded in this process."""
-    return [distribution for module, distribution in OTHERS.items() if module in sys.modules]
 
 
 # Around a call --------------------------------------------------------------------------------------------------------
@@ -83,7 +87,7 @@ def adoptable(operation: str, tracer: Tracer) -> Span | None:
         return None
     for span in _candidates(kind):
         if span.is_recording() and span not in _adopted and _same_place(span, tracer):
-            scope = getattr(getattr(span, "instrumentation_scope", None), "name", None)
+            scope = _meet(str(getattr(getattr(span, "instrumentation_scope", None), "name", None)))
             say(
                 f"adopted {scope}",
                 "%s records model calls too: otel_llm adds to its spans and makes none of its own for the same calls.",
@@ -135,7 +139,7 @@ def below(function: Any, label: str) -> Any:
                 f"passed {other}",
                 "%s has patched %s and more: while otel_llm is active its patches are passed by, so that a call is one "
                 "span. To keep them, leave the SDK out of instrument(providers=…).",
-                OTHERS[other],
+                _meet(OTHERS[other]),
                 label,
             )
     return function
@@ -176,6 +180,6 @@ def in_client(request: Any) -> bool:
         f"quiet {other}",
         "%s has patched the client: it is told to record nothing while otel_llm records a call (nor do HTTP "
         "instrumentations then).",
-        OTHERS[other],
+        _meet(OTHERS[other]),
     )
     return True

@@ -31,12 +31,16 @@ NAMED = 5
 
 @dataclass
 class Instrumentation:
-    """What is instrumented: methods ``patched`` and ``missing``, SDKs ``waiting`` to be imported and ``absent``."""
+    """What is instrumented: methods ``patched`` and ``missing``, SDKs ``waiting`` to be imported and ``absent``.
+
+    ``others`` are the other instrumentations that were met so far. All of it is kept up to date.
+    """
 
     patched: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=lambda: others.met)
 
 
 @dataclass
@@ -92,6 +96,7 @@ def take_back() -> None:
         switches.leave()
         STATE.scope = None
         _restore(dict(STATE.patches))
+        others.met = []
         STATE.report = Instrumentation()
 
 

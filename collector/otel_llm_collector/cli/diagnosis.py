@@ -57,6 +57,10 @@ def _sdks() -> Iterator[Finding]:
 
 def _patches() -> Iterator[Finding]:
     """Instruments this process for a moment, sending nothing."""
+    from opentelemetry._logs import NoOpLoggerProvider
+    from opentelemetry.metrics import NoOpMeterProvider
+    from opentelemetry.trace import NoOpTracerProvider
+
     import otel_llm
     from otel_llm.providers import PROVIDERS
 
@@ -70,10 +74,14 @@ def _patches() -> Iterator[Finding]:
         except Exception as error:  # an SDK that is broken may raise anything
             if all_have_it:
                 yield Finding("patches", "fail", f"{module} cannot be imported: {type(error).__name__}: {error}")
-    log, before = logging.getLogger("otel_llm"), os.environ.get("OTEL_TRACES_EXPORTER")
-    log.disabled, os.environ["OTEL_TRACES_EXPORTER"] = True, "none"
+    log = logging.getLogger("otel_llm")
+    log.disabled = True
     try:
-        report = otel_llm.instrument()
+        report = otel_llm.instrument(
+            tracer_provider=NoOpTracerProvider(),
+            meter_provider=NoOpMeterProvider(),
+            logger_provider=NoOpLoggerProvider(),
+        )
         patched, missing = list(report.patched), list(report.missing)
         otel_llm.uninstrument()
     except OtelLLMError as error:
@@ -81,10 +89,6 @@ def _patches() -> Iterator[Finding]:
         return
     finally:
         log.disabled = False
-        if before is None:
-            del os.environ["OTEL_TRACES_EXPORTER"]
-        else:
-            os.environ["OTEL_TRACES_EXPORTER"] = before
     for provider in present:
         count = sum(method.startswith(f"{provider.package}.") for method in patched)
         said = f"{count} methods of {provider.distribution} would be recorded"
