@@ -50,7 +50,7 @@ UPSTREAM_PROVIDER = _own(
     "upstream.provider", "string", "Who answered behind a router such as OpenRouter, in the router's word.",
     "upstream_provider", LC)
 API_TYPE = Attribute(
-    "openai.api.type", "string", "OpenAI API that was used: chat_completions, responses or realtime.", "openai_api_type", LC)
+    "openai.api.type", "string", "OpenAI's API: chat_completions, responses or realtime.", "openai_api_type", LC)
 REQUEST_SERVICE_TIER = Attribute(
     "openai.request.service_tier", "string", "Service tier that was asked for.", "request_service_tier", LC)
 RESPONSE_SERVICE_TIER = Attribute(
