@@ -104,12 +104,18 @@ def instrument(
         start_events=config.on(config.START_EVENTS) if start_events is None else start_events,
         trace_headers=config.on(config.TRACE_HEADERS) if trace_headers is None else trace_headers,
     )
-    fork.at_end(flush)
+    fork.at_end(_send)
     report = patches.put_in_force(scope, {name: known[name] for name in sorted(names)})
     if names and (providers is not None or len(report.absent) == len(known)):
         for name in names.intersection(report.absent):
             logger.warning("%s is not installed, none of its calls can be recorded.", known[name].distribution)
     return report
+
+
+def _send() -> None:
+    """Sends what is waiting, unless it is not ours to see to any more."""
+    if patches.STATE.scope is not None:
+        flush()
 
 
 def uninstrument() -> None:

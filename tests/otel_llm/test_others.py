@@ -6,11 +6,12 @@ The others are stand-ins that patch as the real ones do; ``tests/peers`` asks th
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import openai
@@ -156,6 +157,29 @@ def test_one_that_patches_while_it_is_imported(spans: Spans, ask: Turn) -> None:
     standins.at_import(spans.provider)
     ask()
     assert _all_ours(spans)
+
+
+def test_one_that_patches_a_single_client(spans: Spans, openai_client: Any, provider: ScriptedProvider) -> None:
+    """As Logfire may: it is quiet while that client is recorded, and others are as they were."""
+    theirs = standins.module("logfire._internal.integrations.llm_providers.llm_provider")
+    wrapper = theirs.in_client(spans.provider.get_tracer("logfire"))
+    original = openai_client.request
+
+    @functools.wraps(original)
+    def request(*args: Any, **kwargs: Any) -> Any:
+        return wrapper(original, None, args, kwargs)
+
+    vars(openai_client)["request"] = FunctionType(
+        request.__code__, theirs.__dict__ | {"wrapper": wrapper, "original": original}, closure=request.__closure__
+    )
+    openai_client.request.__wrapped__ = original
+    otel_llm.instrument(tracer_provider=spans.provider)
+    openai_client.embeddings.create(model="text-embedding-3-small", input="hi")
+    assert spans.one().name == "embeddings text-embedding-3-small"
+    assert patches.STATE.report.others == ["logfire"]
+    otel_llm.uninstrument()
+    openai_client.embeddings.create(model="text-embedding-3-small", input="hi")
+    assert [span.name for span in spans.all()][1:] == ["theirs"]
 
 
 def test_several_at_once(spans: Spans, ask: Turn) -> None:

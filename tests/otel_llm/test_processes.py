@@ -67,10 +67,17 @@ def _users(receiver: Receiver, least: int = 0) -> Counter[Any]:
 # Forks ----------------------------------------------------------------------------------------------------------------
 
 FORK = """
+import httpx2, openai
 from opentelemetry.trace import INVALID_SPAN_CONTEXT
 from otel_llm import ongoing
 
-stream, dropped = ask("parent", stream=True), ask("parent", stream=True)
+def answer(request):  # all of it is here at once: a child must not read from its parent's connection
+    chunk = '{"choices":[{"index":0,"delta":{"content":"Hi"}}]}'
+    events = "".join(f"data: {event}\\n\\n" for event in (chunk, chunk, "[DONE]"))
+    return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=events.encode())
+
+here = openai.OpenAI(api_key="x", http_client=httpx2.Client(transport=httpx2.MockTransport(answer)))
+stream, dropped = (here.chat.completions.create(model="m", messages=[], stream=True) for _ in range(2))
 next(stream), next(dropped)
 ongoing.begin("video_1", INVALID_SPAN_CONTEXT, "sora")
 with otel_llm.call("by hand", model="m") as call:

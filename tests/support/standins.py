@@ -74,11 +74,12 @@ def in_client(tracer):
 '''
 
 
-def _module(name: str) -> ModuleType:
-    module = ModuleType(name)
-    module.__dict__.update(SpanKind=SpanKind, use_span=use_span, otel_context=otel_context)
-    exec(_WRAPPERS, module.__dict__)
-    return module
+def module(name: str) -> ModuleType:
+    """A module of that name with the wrappers in it."""
+    made = ModuleType(name)
+    made.__dict__.update(SpanKind=SpanKind, use_span=use_span, otel_context=otel_context)
+    exec(_WRAPPERS, made.__dict__)
+    return made
 
 
 class StandIn:
@@ -91,7 +92,7 @@ class StandIn:
         make: Callable[[ModuleType, Any], dict[tuple[str, str], Any]],
         restores: bool = False,
     ) -> None:
-        module = _module(name)
+        own = module(name)
         tracer = provider.get_tracer(name)
 
         class Instrumentor(BaseInstrumentor):
@@ -103,7 +104,7 @@ class StandIn:
 
             def _instrument(self, **kwargs: Any) -> None:
                 self.originals = {}
-                for (place, method), wrapper in make(module, tracer).items():
+                for (place, method), wrapper in make(own, tracer).items():
                     of, name = owner(place, method)
                     self.originals[of, name] = getattr(of, name)
                     wrapt.wrap_function_wrapper(place, method, wrapper)
@@ -184,8 +185,10 @@ def in_client(provider: TracerProvider) -> StandIn:
 
 def at_import(provider: TracerProvider) -> None:
     """As Langfuse's module, which patches while it is imported."""
-    module = _module("langfuse.openai")
+    langfuse = module("langfuse.openai")
     tracer = provider.get_tracer("langfuse")
     for method in METHODS:
-        wrapt.wrap_function_wrapper(*method, module.around(tracer, {"langfuse.observation.type": "generation"}, False))
-    wrapt.notify_module_loaded(module)
+        wrapt.wrap_function_wrapper(
+            *method, langfuse.around(tracer, {"langfuse.observation.type": "generation"}, False)
+        )
+    wrapt.notify_module_loaded(langfuse)
