@@ -78,7 +78,8 @@ class Metrics:
             name, boundaries, labels = STEPS[operation]
             made = _seconds(self._meter(), name, f"Seconds that {operation} took.", boundaries)
             steps = self._steps[operation] = Labelled(labels, partial(Series, made, made.record))
-        steps.of(values).add(seconds, set_span_in_context(span, Context()))
+        step = steps.of(values)
+        step.add(seconds, step.now(seconds, set_span_in_context(span, Context())))
 
     def _meter(self) -> Meter:
         provider = self._provider or get_meter_provider()
@@ -126,20 +127,21 @@ class _Calls:
         self._cost = made.cost
         self._costs: dict[str, Series] = {}
 
-    def add(self, values: Mapping[str, Any], seconds: float, gaps: Iterable[float], example: Context) -> None:
+    def add(self, values: Mapping[str, Any], seconds: float, gaps: Iterable[float], context: Context) -> None:
         """Counts one of them."""
-        self._duration.add(seconds, example)
+        moment = self._duration.now(seconds, context)
+        self._duration.add(seconds, moment)
         if (count := values.get(_INPUT)) is not None:
-            self._input.add(count, example)
+            self._input.add(count, moment)
         if (count := values.get(_OUTPUT)) is not None:
-            self._output.add(count, example)
+            self._output.add(count, moment)
         if (first := values.get(_FIRST)) is not None:
-            self._first.add(first, example)
-        self._gaps.add_all(gaps, example)
+            self._first.add(first, moment)
+        self._gaps.add_all(gaps, moment)
         if (cost := values.get(_COST)) is not None:
             currency = str(values.get(_CURRENCY, ""))
             if (costs := self._costs.get(currency)) is None:
                 costs = self._costs[currency] = Series(
                     self._cost, self._cost.add, {**self._labels, _CURRENCY: currency}
                 )
-            costs.add(cost, example)
+            costs.add(cost, moment)

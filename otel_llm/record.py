@@ -30,6 +30,10 @@ _CAME = a.OUTPUT_MESSAGES.name
 _INFERENCES = frozenset({"chat", "generate_content", "text_completion"})
 _OTHERS = frozenset({"embeddings", "retrieval", "fetch_response", "create_agent", "invoke_agent", "invoke_workflow"})
 
+#: Attributes that a span and an event have at most, by OpenTelemetry's default; those that may be left out.
+MOST_ATTRIBUTES = 127
+_FREE = (a.METADATA.name, a.REQUEST_PARAM.name)
+
 #: Attributes of an adopted span that are ours to say, whoever has said them.
 _ALWAYS = ("otel_llm.", "gen_ai.prompt.")
 
@@ -75,6 +79,8 @@ def put(call: Invocation) -> None:
     content = _fitting(kept, span) if kept is not None and call.scope.content.span else {}
     if kept is not None and kept.truncated:
         values[_TRUNCATED] = True
+    if len(values) + len(content) > MOST_ATTRIBUTES:
+        _leave_out(values, len(values) + len(content) - MOST_ATTRIBUTES)
     plain = _mend(values)
     if call.recording:
         new = {**values, **content} if content else values
@@ -84,6 +90,13 @@ def put(call: Invocation) -> None:
             fill(span, new, plain)
     if kept is not None:
         _send(call, kept)
+
+
+def _leave_out(values: dict[str, Any], many: int) -> None:
+    """Leaves out some of what the application has named itself, before OpenTelemetry's SDK drops what came first."""
+    for name in [name for name in reversed(values) if name.startswith(_FREE)][:many]:
+        del values[name]
+    values[_TRUNCATED] = True
 
 
 def _fitting(kept: Kept, span: Span) -> dict[str, str]:

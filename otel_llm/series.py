@@ -18,16 +18,30 @@ from opentelemetry.context import Context
 Labels = Mapping[str, Any]
 
 
-class _Measured:
-    """What the SDK's aggregations take for a measurement."""
+class Moment:
+    """What the values of one call share: when it was, its span, and how the SDK of an instrument stands then.
 
-    __slots__ = ("attributes", "context", "time_unix_nano", "value")
+    The SDK's aggregations take it for a measurement. Whether it may be an example is asked once, of ``value``.
+    """
 
-    def __init__(self, value: float, labels: Labels, context: Context) -> None:
+    __slots__ = ("attributes", "context", "storages", "time_unix_nano", "value", "wanted")
+
+    def __init__(self, instrument: Any, labels: Labels, value: float, context: Context) -> None:
         self.value = value
         self.time_unix_nano = time_ns()
         self.attributes = labels
         self.context = context
+        self.storages: Any = None
+        self.wanted = False
+        try:
+            if instrument._is_enabled():
+                consumer = instrument._measurement_consumer
+                self.storages = consumer._reader_storages
+                self.wanted = consumer._sdk_config.exemplar_filter.should_sample(
+                    value, self.time_unix_nano, labels, context
+                )
+        except AttributeError:  # another SDK
+            self.storages = None
 
 
 class Series:
@@ -42,60 +56,54 @@ class Series:
         self._storages: Any = None
         self._aggregations: list[Any] = []
 
-    def add(self, value: float, context: Context) -> None:
-        """Adds a value; ``context`` has the span that is an example of it, where examples are kept."""
-        if self._ready() and 0 <= value < math.inf:
-            measured = _Measured(value, self._labels, context)
-            wanted = self._wanted(measured)
-            for aggregation in self._aggregations:
-                aggregation.aggregate(measured, wanted)
-        else:
-            self._record(value, self._labels, context)
-            self._find()
+    def now(self, value: float, context: Context) -> Moment:
+        """The moment of a call with this value; ``context`` has its span."""
+        return Moment(self._instrument, self._labels, value, context)
 
-    def add_all(self, values: Iterable[float], context: Context) -> None:
+    def add(self, value: float, moment: Moment) -> None:
+        """Adds a value of a call; ``moment`` is of this series, or of another one of the same meter."""
+        if self.found(moment) and 0 <= value < math.inf:
+            moment.value, moment.attributes = value, self._labels
+            for aggregation in self._aggregations:
+                aggregation.aggregate(moment, moment.wanted)
+        else:
+            self._record(value, self._labels, moment.context)
+            self._find(moment)
+
+    def add_all(self, values: Iterable[float], moment: Moment) -> None:
         """Adds many values of one call, of which the largest is the example."""
         rest = sorted(values)
         if not rest:
             return
-        self.add(rest.pop(), context)
-        if not self._ready() or (rest and rest[0] < 0):
+        self.add(rest.pop(), moment)
+        if not self.found(moment) or (rest and rest[0] < 0):
             for value in rest:
-                self._record(value, self._labels, context)
+                self._record(value, self._labels, moment.context)
             return
+        moment.attributes = self._labels
         for aggregation in self._aggregations:
-            aggregate, measured = aggregation.aggregate, _Measured(0.0, self._labels, context)
+            aggregate = aggregation.aggregate
             for value in rest:
-                measured.value = value
-                aggregate(measured, False)
+                moment.value = value
+                aggregate(moment, False)
 
-    def _ready(self) -> bool:
-        """Whether the series was found, and readers and settings are the same as then."""
-        try:
-            instrument = self._instrument
-            return self._storages is instrument._measurement_consumer._reader_storages and instrument._is_enabled()
-        except AttributeError:
-            return False
+    def found(self, moment: Moment) -> bool:
+        """Whether the SDK has the series where it was found, with the same readers."""
+        return self._storages is not None and self._storages is moment.storages
 
-    def _wanted(self, measured: _Measured) -> bool:
-        """Whether the value may be an example."""
-        chosen: bool = self._instrument._measurement_consumer._sdk_config.exemplar_filter.should_sample(
-            measured.value, measured.time_unix_nano, measured.attributes, measured.context
-        )
-        return chosen
-
-    def _find(self) -> None:
+    def _find(self, moment: Moment) -> None:
         """Looks for what the SDK has made of the labels; another thread may be in the way, until the next value."""
+        if moment.storages is None:
+            return
         try:
-            storages = self._instrument._measurement_consumer._reader_storages
-            found = [
+            self._aggregations = [
                 _aggregation(match, self._labels)
-                for storage in storages.values()
+                for storage in moment.storages.values()
                 for match in storage._instrument_view_instrument_matches[self._instrument]
             ]
-        except (AttributeError, KeyError, LookupError, RuntimeError):
+        except (AttributeError, LookupError, RuntimeError):
             return
-        self._aggregations, self._storages = found, storages
+        self._storages = moment.storages
 
 
 def _aggregation(match: Any, labels: Labels) -> Any:

@@ -17,6 +17,7 @@ from otel_llm.content import LEAST_PART, LEAST_SPAN, MOST_VALUES, Content, Kept
 from otel_llm.cut import cut_string, cut_text, dumps, share, size
 from otel_llm.messages import Message, blob_part, messages_json, text_part, tool_call_part, tool_response_part, uri_part
 from otel_llm.plain import CIRCLE, TOO_DEEP
+from otel_llm.providers import PROVIDERS
 from otel_llm.redaction import WITHHELD
 from otel_llm.testing import Reply, ScriptedProvider
 from tests.conftest import Spans
@@ -468,6 +469,32 @@ def test_the_applications_own_limit_of_attributes_leaves_valid_json(
     else:
         assert len(attributes[OUTPUT]) <= length
         assert "truncated" in json.loads(attributes[OUTPUT])[0]["parts"][0]["content"]
+
+
+def test_metadata_without_end_costs_no_attribute_of_the_call(
+    spans: Spans, openai_client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A span takes 128 attributes and would drop those that came first: what the call is."""
+    otel_llm.instrument(tracer_provider=spans.provider, capture_content=True)
+    with otel_llm.context(user_id="ada", metadata={f"key {number}": "x" for number in range(500)}):
+        ask(openai_client)
+    attributes = spans.attributes()
+    assert attributes["gen_ai.operation.name"] == "chat"
+    assert attributes["user.id"] == "ada"
+    assert {INPUT, OUTPUT, "otel_llm.cost.status", "otel_llm.metadata.key 0"} <= set(attributes)
+    assert attributes[TRUNCATED] is True
+    assert len(attributes) == 128
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("provider_of", PROVIDERS, ids=lambda provider: provider.name)
+def test_no_endpoint_lets_content_pass_by(provider_of: Any) -> None:
+    """What the dictionary calls content is read where content is kept, and nowhere among the values."""
+    for endpoint in provider_of.endpoints:
+        for table in (endpoint.parameters.values(), endpoint.paths, endpoint.constants):
+            assert not [attribute.name for attribute in table if attribute.content], endpoint.method
+        assert all(attribute.content for attribute in endpoint.content.values()), endpoint.method
+        assert endpoint.result is None or endpoint.result.content, endpoint.method
 
 
 class TestOnlyWhatIsNeeded:

@@ -31,7 +31,7 @@ from otel_llm import labels as bounds
 from otel_llm.labels import OTHER, OVERFLOW
 from otel_llm.metrics import LABELS, SECONDS, TOKENS
 from otel_llm.reaper import settle
-from otel_llm.series import Series
+from otel_llm.series import Moment, Series
 from otel_llm.testing import Reply, ScriptedProvider, ToolCall, Usage
 from tests.conftest import Spans
 
@@ -405,6 +405,11 @@ def _same(left: Meters, right: Meters) -> None:
     assert seen(left) == seen(right)
 
 
+def at(series: Series, value: float = 1, context: Context | None = None) -> Moment:
+    """Now, in a call."""
+    return series.now(value, Context() if context is None else context)
+
+
 class TestSeries:
     """The short way into the SDK gives what the public way gives."""
 
@@ -432,23 +437,23 @@ class TestSeries:
         for turn in range(3):
             for (times, costs), each in zip(series, labels, strict=True):
                 for value in (0.005, 3, 0, 1000.5):
-                    times.add(value, Context())
+                    times.add(value, at(times, value))
                     seconds.record(value, each)
-                costs.add(0.25, Context())
+                costs.add(0.25, at(costs))
                 money.add(0.25, each)
-                times.add_all([0.3, 0.001, 7], Context())
+                times.add_all([0.3, 0.001, 7], at(times))
                 for value in (0.3, 0.001, 7):
                     seconds.record(value, each)
             _same(short, public)
-            assert turn == 0 or all(times._ready() for times, _ in series)
+            assert turn == 0 or all(times.found(at(times)) for times, _ in series)
 
     def test_it_is_short(self) -> None:
         """With the SDK that is installed; else this module is for nothing."""
         meters = Meters()
         seconds, _ = self._instruments(meters)
         series = Series(seconds, seconds.record, {"a": "x"})
-        series.add(1, Context())
-        assert series._ready()
+        series.add(1, at(series))
+        assert series.found(at(series))
 
     def test_every_reader_gets_it(self) -> None:
         """Those that were there from the beginning, of their own temporality."""
@@ -457,8 +462,8 @@ class TestSeries:
         seconds, _ = self._instruments(meters)
         series = Series(seconds, seconds.record, {})
         for turn in range(1, 4):
-            series.add(1, Context())
-            series.add(2, Context())
+            series.add(1, at(series))
+            series.add(2, at(series))
             assert meters.point("seconds").count == 2 * turn
             data: Any = delta.get_metrics_data()
             assert data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points[0].count == 2
@@ -467,10 +472,10 @@ class TestSeries:
         meters, late = Meters(), InMemoryMetricReader()
         seconds, _ = self._instruments(meters)
         series = Series(seconds, seconds.record, {})
-        series.add(1, Context())
+        series.add(1, at(series))
         meters.provider.add_metric_reader(late)
-        series.add(2, Context())
-        series.add(3, Context())
+        series.add(2, at(series))
+        series.add(3, at(series))
         data: Any = late.get_metrics_data()
         assert data.resource_metrics[0].scope_metrics[0].metrics[0].data.data_points[0].sum == 5
         assert meters.point("seconds").sum == 6
@@ -480,11 +485,11 @@ class TestSeries:
         meters = Meters()
         seconds, _ = self._instruments(meters)
         series = Series(seconds, seconds.record, {})
-        series.add(1, Context())
+        series.add(1, at(series))
         for value in (-1, float("nan"), float("inf")):
-            series.add(value, Context())
-        series.add_all([], Context())
-        series.add_all([-1, 2], Context())
+            series.add(value, at(series))
+        series.add_all([], at(series))
+        series.add_all([-1, 2], at(series))
         assert (meters.point("seconds").count, meters.point("seconds").sum) == (2, 3)
         assert len(caplog.records) == 4
 
@@ -492,8 +497,8 @@ class TestSeries:
         """One of which nothing is known."""
         got: list[Any] = []
         series = Series(object(), lambda *given: got.append(given), {"a": 1})
-        series.add(1, Context())
-        series.add_all([3, 2], Context())
+        series.add(1, at(series))
+        series.add_all([3, 2], at(series))
         assert [value for value, _, _ in got] == [1, 3, 2]
         assert all(labels == {"a": 1} for _, labels, _ in got)
 
@@ -518,8 +523,8 @@ class TestExamples:
         seconds = meters.provider.get_meter("otel_llm").create_histogram("seconds")
         series = Series(seconds, seconds.record, {"a": "x"})
         span = TracerProvider(sampler=ALWAYS_OFF).get_tracer("x").start_span("y")
-        series.add(1, Context())
-        series.add(2, set_span_in_context(span, Context()))
+        series.add(1, at(series))
+        series.add(2, at(series, 2, set_span_in_context(span, Context())))
         assert {example.value for example in meters.point("seconds").exemplars} == {2}
 
 
