@@ -411,7 +411,7 @@ def test_10_what_fails_in_the_library_is_not_the_users(
     expected = _read(ways[way]())
     monkeypatch.setattr(config, "_said", set())
     monkeypatch.setattr("otel_llm.metrics.Metrics.live", True)
-    monkeypatch.setattr("otel_llm.metrics.Metrics.record", _Broken().before)
+    monkeypatch.setattr("otel_llm.metrics.Metrics.call", _Broken().before)
     broken = _Broken()
     otel_llm.instrument(
         tracer_provider=spans.provider, capture_content=True, interceptors=[broken], redact=broken,
