@@ -71,7 +71,7 @@ class Patch(PatchBase):
             scope = self.scope
             if scope is None:
                 return self.beneath(*args, **kwargs)
-            if suppressed():
+            if (scope.proxied and scope.idle) or suppressed():
                 return original(*args, **kwargs)
             return run(invoke(self, scope, args, kwargs), original, args, kwargs)
 
@@ -80,7 +80,7 @@ class Patch(PatchBase):
             scope = self.scope
             if scope is None:
                 return await self.beneath(*args, **kwargs)
-            if suppressed():
+            if (scope.proxied and scope.idle) or suppressed():
                 return await original(*args, **kwargs)
             return await run_async(invoke(self, scope, args, kwargs), original, args, kwargs)
 

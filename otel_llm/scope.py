@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from opentelemetry.trace import Tracer
+from opentelemetry.trace import ProxyTracer, ProxyTracerProvider, Tracer, get_tracer_provider
 
 from otel_llm.content import Content
 from otel_llm.events import Events
@@ -36,6 +36,16 @@ class Scope:
     def starter(self) -> Starter | None:
         """Starts spans where the tracer's are known to be as they are."""
         return Starter.of(self.tracer)
+
+    @cached_property
+    def proxied(self) -> bool:
+        """Whether the application may have no provider yet, or ever."""
+        return isinstance(self.tracer, ProxyTracer) and not self.policy
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing can come of a call: there is no provider, nothing counts and no policy must see it."""
+        return self.proxied and isinstance(get_tracer_provider(), ProxyTracerProvider) and not self.metrics.live
 
     @cached_property
     def keeps(self) -> bool:

@@ -346,3 +346,21 @@ def test_a_deprecated_method_warns_of_the_callers_line(spans: Spans, openai_clie
             openai_client.videos.create(model="sora-2", prompt="A flame.")
     assert [Path(each.filename).name for each in caught if each.category is DeprecationWarning] == ["test_flow.py"]
     assert len(spans.all()) == 1
+
+
+def test_without_a_provider_of_spans_the_sdk_is_called_at_once(
+    spans: Spans, openai_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application may set one later, and its calls are recorded from then on."""
+
+    def run(*args: Any) -> Any:
+        raise AssertionError("the call was followed")
+
+    otel_llm.instrument(tracer_provider=trace.ProxyTracerProvider())
+    monkeypatch.setattr("otel_llm.flow.run", run)
+    assert openai_client.chat.completions.create(**CHAT).choices
+    monkeypatch.undo()
+    monkeypatch.setattr("otel_llm.scope.get_tracer_provider", lambda: spans.provider)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", spans.provider)
+    assert openai_client.chat.completions.create(**CHAT).choices
+    assert [span.name for span in spans.all()] == ["chat gpt-5-mini"]
