@@ -6,6 +6,7 @@ import json
 import logging
 import random
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -510,7 +511,8 @@ class TestOnlyWhatIsNeeded:
             monkeypatch.setattr(f"otel_llm.content.{name}", never)
         monkeypatch.setattr("otel_llm.invocation.Invocation.sent", property(never))
         monkeypatch.setattr("otel_llm.invocation.Invocation.output_messages", property(never))
-        monkeypatch.setattr("otel_llm.prompts.link._table", {})
+        monkeypatch.setattr("otel_llm.prompts.link._table", {})  # of prompts that other tests have rendered
+        monkeypatch.setattr("otel_llm.prompts.link._recent", ContextVar("none", default=()))
         monkeypatch.setattr(config, "_said", set())
         otel_llm.instrument(tracer_provider=spans.provider, capture_content=False)
         ask(openai_client)

@@ -20,6 +20,7 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
 from importlib import metadata
 from itertools import product
 from pathlib import Path
@@ -370,9 +371,11 @@ def _called_by_us(ask: Callable[[], Any]) -> set[str]:
 
 @pytest.mark.parametrize("way", PLAIN)
 def test_09_content_that_is_not_wanted_is_not_touched(
-    way: str, spans: Spans, ways: dict[str, Callable[[], Any]]
+    way: str, spans: Spans, ways: dict[str, Callable[[], Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No message is built, nothing is encoded, no thread is begun: what a call costs does not grow with it."""
+    monkeypatch.setattr("otel_llm.prompts.link._table", {})  # of prompts that other tests have rendered
+    monkeypatch.setattr("otel_llm.prompts.link._recent", ContextVar("none", default=()))
     otel_llm.instrument(tracer_provider=spans.provider, capture_content=False)
     ways[way]()  # prices and paths are read once
     threads = set(threading.enumerate())
