@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from otel_llm import errors, guardrails
+from otel_llm import errors
 from otel_llm.context import context
 from otel_llm.errors import ConfigError, GuardrailBlocked, OtelLLMError, PromptError, PromptNotFound, PromptRenderError
 from otel_llm.export import flush
@@ -20,7 +20,7 @@ from otel_llm.pricing import Usage
 from otel_llm.prompts import Prompt, prompt, use_prompt
 
 if TYPE_CHECKING:
-    from otel_llm import kinds
+    from otel_llm import guardrails, kinds
     from otel_llm.manual import Call, Step, call, observe, record_call
 
 __version__ = version()
@@ -56,8 +56,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """What few applications need is imported when it is first asked for."""
-    if name == "kinds":
-        return importlib.import_module("otel_llm.kinds")
+    if name in ("guardrails", "kinds"):
+        return importlib.import_module(f"otel_llm.{name}")
     if name not in ("Call", "Step", "call", "observe", "record_call"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(importlib.import_module("otel_llm.manual"), name)

@@ -7,7 +7,7 @@ import importlib.metadata
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
@@ -20,7 +20,6 @@ from otel_llm.errors import ConfigError
 from otel_llm.events import Events
 from otel_llm.export import flush
 from otel_llm.export import providers as providers_in_force
-from otel_llm.guardrails import Guardrail, Guardrails
 from otel_llm.interceptor import Interceptor
 from otel_llm.metrics import Metrics
 from otel_llm.patches import Instrumentation
@@ -29,6 +28,9 @@ from otel_llm.prompts import PromptLink, configure
 from otel_llm.providers import PROVIDERS
 from otel_llm.redaction import Redact
 from otel_llm.scope import Scope
+
+if TYPE_CHECKING:
+    from otel_llm.guardrails import Guardrail
 
 logger = logging.getLogger("otel_llm")
 
@@ -81,6 +83,8 @@ def instrument(
     hook = completion_hook if completion_hook is not None else completion.load()
     chain: list[Interceptor] = [PromptLink()]
     if guardrails:
+        from otel_llm.guardrails import Guardrails  # imported with the first guardrail
+
         chain.append(Guardrails(guardrails))
     if prompts is not None:
         configure(Path(prompts))
