@@ -54,11 +54,16 @@ class Content:
 
 
 class _Kind(NamedTuple):
-    """How values of a kind are redacted, and cut; ``plain`` ones are texts, all others JSON."""
+    """How values of a kind are redacted and cut; ``plain`` ones are texts, all others JSON. The highest rank stays."""
 
     redact: Callable[[Any, Redact], Any]
     shorten: Callable[[Any, int, int], Any]
+    rank: int = 2
     plain: bool = False
+
+
+#: A value that is to be redacted and cut: its name, what was written of it, and its kind.
+_Waiting = tuple[str, str, _Kind]
 
 
 def _shorter_messages(messages: Any, part_bytes: int, most: int) -> Any:
@@ -71,8 +76,8 @@ _PARTS = _Kind(
     lambda value, redact: [redacted_part(part, redact) for part in value],
     lambda value, part_bytes, most: cut_parts([cut_part(part, part_bytes) for part in value], most),
 )
-_VALUE = _Kind(redacted_value, lambda value, part_bytes, most: cut_value(value, min(part_bytes, most)))
-_TEXT = _Kind(redacted, lambda value, part_bytes, most: cut_text(value, min(part_bytes, most)), plain=True)
+_VALUE = _Kind(redacted_value, lambda value, part_bytes, most: cut_value(value, min(part_bytes, most)), rank=1)
+_TEXT = _Kind(redacted, lambda value, part_bytes, most: cut_text(value, min(part_bytes, most)), rank=0, plain=True)
 
 
 def _as_it_is(value: Any, _: Redact) -> Any:
@@ -92,7 +97,7 @@ class Kept:
         self._rules = rules
         self._left = rules.span_bytes - rules.span_bytes // 4
         self._small = 0 if rules.redact is not None else min(SMALL, rules.part_bytes)
-        self._waiting: list[tuple[str, str, _Kind]] = []
+        self._waiting: list[_Waiting] = []
         self._kinds: dict[str, _Kind] = {}
         self.truncated = False
         self.values: dict[str, str] = {}
@@ -159,7 +164,7 @@ class Kept:
         try:
             text = write(value)
         except Exception:
-            fault(f"the content of {name}")
+            fault("writing content")
             return
         length = len(text)
         if length <= self._small and length <= self._left >> 2 and len(self.values) < MOST_SMALL and text.isascii():
@@ -179,16 +184,15 @@ class Kept:
                 fault("cutting content")
                 self.truncated = True
 
-    def _fit(self, waiting: list[tuple[str, str, _Kind]]) -> None:
+    def _fit(self, waiting: list[_Waiting]) -> None:
         """Redacts, cuts each part, then all of it to what is left: small values stay whole, large ones share."""
-        while len(self.values) + len(waiting) > MOST_VALUES:
-            self._leave_out(waiting, range(len(waiting)))
+        waiting = self._without(waiting, range(len(waiting)), len(self.values) + len(waiting) - MOST_VALUES)
         ready = []
         for name, text, kind in waiting:
             try:
                 ready.append((name, self._ready(text, kind), kind))
             except Exception:
-                fault(f"the content of {name}")
+                fault("redacting and cutting content")
                 self.truncated = True
         while True:
             sizes = [size(text) for _, text, _ in ready]
@@ -196,15 +200,17 @@ class Kept:
             large = [number for number, bytes in enumerate(sizes) if bytes > each]
             if each >= LEAST_VALUE or not large:
                 break
-            self._leave_out(ready, large)
+            ready = self._without(ready, large, 1)
         for (name, text, kind), bytes in zip(ready, sizes, strict=True):
             self._put(name, text if bytes <= each else self._cut(text, kind, each), kind)
 
-    def _leave_out(self, values: list[tuple[str, str, _Kind]], among: Sequence[int]) -> None:
-        """Leaves out one of the values: the last of the texts, or where there is none the last."""
-        texts = (number for number in reversed(among) if values[number][2].plain)
-        del values[next(texts, among[-1])]
+    def _without(self, values: list[_Waiting], among: Sequence[int], many: int) -> list[_Waiting]:
+        """The values without so many of some: the least in rank goes first, and of those the last."""
+        if many <= 0:
+            return values
         self.truncated = True
+        gone = set(sorted(among, key=lambda number: (values[number][2].rank, -number))[:many])
+        return [value for number, value in enumerate(values) if number not in gone]
 
     def _ready(self, text: str, kind: _Kind) -> str:
         """A value redacted, and with no part of it larger than a part may be."""
