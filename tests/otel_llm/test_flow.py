@@ -356,11 +356,11 @@ def test_without_a_provider_of_spans_the_sdk_is_called_at_once(
     def run(*args: Any) -> Any:
         raise AssertionError("the call was followed")
 
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
     otel_llm.instrument(tracer_provider=trace.ProxyTracerProvider())
-    monkeypatch.setattr("otel_llm.flow.run", run)
-    assert openai_client.chat.completions.create(**CHAT).choices
-    monkeypatch.undo()
-    monkeypatch.setattr("otel_llm.scope.get_tracer_provider", lambda: spans.provider)
+    with monkeypatch.context() as followed:
+        followed.setattr("otel_llm.flow.run", run)
+        assert openai_client.chat.completions.create(**CHAT).choices
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", spans.provider)
     assert openai_client.chat.completions.create(**CHAT).choices
     assert [span.name for span in spans.all()] == ["chat gpt-5-mini"]
