@@ -65,22 +65,24 @@ class Patch(PatchBase):
     def method(self) -> Method:
         """The method to put in the original's place."""
         original, warned = _undeprecated(self.original)
+        if self.beneath is self.original:
+            self.beneath = original
 
         @functools.wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
             scope = self.scope
-            if scope is None:
+            if scope is None or (scope.proxied and scope.idle):
                 return self.beneath(*args, **kwargs)
-            if (scope.proxied and scope.idle) or suppressed():
+            if suppressed():
                 return original(*args, **kwargs)
             return run(invoke(self, scope, args, kwargs), original, args, kwargs)
 
         @functools.wraps(original)
         async def call_async(*args: Any, **kwargs: Any) -> Any:
             scope = self.scope
-            if scope is None:
+            if scope is None or (scope.proxied and scope.idle):
                 return await self.beneath(*args, **kwargs)
-            if (scope.proxied and scope.idle) or suppressed():
+            if suppressed():
                 return await original(*args, **kwargs)
             return await run_async(invoke(self, scope, args, kwargs), original, args, kwargs)
 

@@ -159,6 +159,20 @@ def test_one_that_patches_while_it_is_imported(spans: Spans, ask: Turn) -> None:
     assert _all_ours(spans)
 
 
+def test_where_we_record_nothing_the_others_do(spans: Spans, ask: Turn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The application has no provider of spans that we know of, and another instrumentation has one of its own."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    other = standins.unseen(spans.provider)
+    other.on()
+    otel_llm.instrument(tracer_provider=trace.ProxyTracerProvider())
+    ask()
+    found = {span.name for span in spans.all()}
+    otel_llm.instrument(tracer_provider=trace.NoOpTracerProvider())
+    ask()
+    other.off()
+    assert found == {span.name for span in spans.all()} == {"theirs"}
+
+
 def test_one_that_patches_a_single_client(spans: Spans, openai_client: Any, provider: ScriptedProvider) -> None:
     """As Logfire may: it is quiet while that client is recorded, and others are as they were."""
     theirs = standins.module("logfire._internal.integrations.llm_providers.llm_provider")

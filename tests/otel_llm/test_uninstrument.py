@@ -9,6 +9,7 @@ import gc
 import importlib
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -201,6 +202,21 @@ def test_a_thousand_times_leaks_nothing(spans: Spans, openai_client: Any, provid
     assert hooks() == known
     assert _functions() == before
     meters.shutdown()
+
+
+def test_a_kept_method_that_is_deprecated_warns_once(spans: Spans, openai_client: Any) -> None:
+    """As without us, while it is on and afterwards."""
+    if not hasattr(type(openai_client.videos).create, "__deprecated__"):
+        pytest.skip("this SDK deprecates nothing that is patched")
+    otel_llm.instrument(tracer_provider=spans.provider)
+    create = openai_client.videos.create
+    for turn in (lambda: None, otel_llm.uninstrument):
+        turn()
+        with warnings.catch_warnings(record=True) as caught, contextlib.suppress(openai.APIError):
+            warnings.simplefilter("always")
+            create(model="sora-2", prompt="A flame.")
+        assert len([each for each in caught if each.category is DeprecationWarning]) == 1
+    assert len(spans.all()) == 1
 
 
 def test_a_script_may_take_it_back_in_the_middle_of_a_request(
