@@ -6,35 +6,59 @@ from typing import TYPE_CHECKING, Any
 
 from otel_llm import attributes as a
 from otel_llm.config import fault
-from otel_llm.context import current
+from otel_llm.content import DEFINITIONS, MESSAGES, PARTS
+from otel_llm.context import frame
+from otel_llm.messages import Part
 from otel_llm.provider import Params
 from otel_llm.redaction import Redact, redacted
 
 if TYPE_CHECKING:
     from otel_llm.invocation import Invocation
 
-_COERCE = {"string": str, "int": int, "double": float, "bool": bool}
 _STREAM, _PARAM, _METADATA = a.STREAM.name, a.REQUEST_PARAM.name, a.METADATA.name
+_INSTRUCTIONS, _SENT, _TOOLS = a.SYSTEM_INSTRUCTIONS.name, a.INPUT_MESSAGES.name, a.TOOL_DEFINITIONS.name
+_CAME = a.OUTPUT_MESSAGES.name
+
+#: What is no parameter of the endpoint's table.
+_OTHER = (_PARAM, None)
 
 #: Attributes that are there whatever is captured, and are free text all the same.
 _FREE = frozenset({a.STOP_SEQUENCES.name, a.TAGS.name, a.TOOL_DESCRIPTION.name})
 
 
 def read_parameters(call: Invocation, params: Params) -> None:
-    """Puts what the application said, constants and parameters among the call's values."""
+    """Puts what the application said, constants and parameters among the call's values.
+
+    A parameter becomes the type that the dictionary gives it. An iterator is the SDK's to run through, and not read.
+    """
     endpoint, values = call.endpoint, call.values
-    values.update(current())
-    for attribute, constant in endpoint.constants.items():
-        values[attribute.name] = constant
+    if said := frame.get().values:
+        values.update(said)
+    values.update(endpoint.fixed)
     if call.streaming:
         values[_STREAM] = True
+    fields = endpoint.fields
     for name, value in params.items():
         try:
-            _read_parameter(call, name, value)
+            field = fields.get(name, _OTHER)
+            if field is None:  # it is told otherwise
+                continue
+            attribute, kind = field
+            if kind is list:
+                if isinstance(value, str | list | tuple):
+                    values[attribute] = [value] if isinstance(value, str) else [str(item) for item in value]
+            elif type(value) is kind:
+                values[attribute] = value
+            elif kind is not None:
+                values[attribute] = kind(value)
+            elif isinstance(value, int | float):
+                values[attribute + name] = value
+            elif call.kept is not None:
+                call.kept.value(attribute + name, value)
         except Exception:
             fault(f"the value of {name}")
-    for attribute, value in endpoint.details_of_request(params).items():
-        values[attribute.name] = value
+    for more, value in endpoint.details_of_request(params).items():
+        values[more.name] = value
     if (redact := call.scope.content.redact) is not None:
         _redact(values, redact)
 
@@ -49,37 +73,22 @@ def _redact(values: dict[str, Any], redact: Redact) -> None:
                 values[name] = [redacted(str(item), redact) for item in value]
 
 
-def _read_parameter(call: Invocation, name: str, value: Any) -> None:
-    """A parameter, as the type the dictionary gives it. An iterator is the SDK's to run through, and not read."""
-    endpoint = call.endpoint
-    attribute = endpoint.parameters.get(name)
-    if attribute is None:
-        if name in endpoint.unrecorded or name in endpoint.content:
-            return
-        if isinstance(value, int | float):
-            call.values[_PARAM + name] = value
-        elif call.kept is not None:
-            call.kept.value(_PARAM + name, value)
-    elif attribute.kind != "string[]":
-        call.values[attribute.name] = _COERCE[attribute.kind](value)
-    elif isinstance(value, str | list | tuple):
-        call.values[attribute.name] = [value] if isinstance(value, str) else [str(item) for item in value]
-
-
 def read_content(call: Invocation, params: Params) -> None:
     """Keeps what is sent, now: a conversation may go on in the caller's own lists while the answer comes."""
     kept, endpoint = call.kept, call.endpoint
     if kept is None:
         return
     instructions, messages = call.sent
-    said = [part for item in instructions for part in item["parts"]]
+    said: list[Part] = []
+    for item in instructions:
+        said += item["parts"]
     if said:
-        kept.parts(a.SYSTEM_INSTRUCTIONS.name, said)
+        kept.keep(_INSTRUCTIONS, said, PARTS)
     if messages:
-        kept.messages(a.INPUT_MESSAGES.name, messages)
+        kept.keep(_SENT, messages, MESSAGES)
     definitions = endpoint.tool_definitions(params)
     if definitions:
-        kept.definitions(a.TOOL_DEFINITIONS.name, definitions)
+        kept.keep(_TOOLS, definitions, DEFINITIONS)
     for name, attribute in endpoint.content.items():
         if (value := params.get(name)) is not None:
             kept.value(attribute.name, value)
@@ -98,11 +107,11 @@ def answered(call: Invocation) -> None:
         return
     kept.answered()
     try:
-        if call.output_messages:
-            kept.messages(a.OUTPUT_MESSAGES.name, call.output_messages)
+        if messages := call.output_messages:
+            kept.keep(_CAME, messages, MESSAGES)
         if endpoint.result is not None and call.response is not None:
             kept.value(endpoint.result.name, endpoint.result_of(call.response))
         if (completion := call.scope.completion) is not None and completion.wants(endpoint.operation):
-            call.completed.setdefault("outputs", completion.outputs(call.output_messages))
+            call.completed.setdefault("outputs", completion.outputs(messages))
     finally:
         kept.done()

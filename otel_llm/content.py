@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from otel_llm.config import fault
 from otel_llm.cut import cut_messages, cut_part, cut_parts, cut_text, cut_value, dumps, share, size
-from otel_llm.messages import Message, Part, mended, messages_json, parts_json, to_json
+from otel_llm.messages import mended, messages_json, parts_json, to_json
 from otel_llm.redaction import Redact, redacted, redacted_message, redacted_part, redacted_value
 
 #: The least that the budgets of a part and of a span may be, in bytes.
@@ -46,6 +47,16 @@ class Content:
         object.__setattr__(self, "part_bytes", max(self.part_bytes, LEAST_PART))
         object.__setattr__(self, "span_bytes", max(self.span_bytes, LEAST_SPAN))
 
+    @cached_property
+    def small(self) -> int:
+        """Most characters of a value of which nothing is to be looked at."""
+        return 0 if self.redact is not None else min(SMALL, self.part_bytes)
+
+    @cached_property
+    def sent_bytes(self) -> int:
+        """Most bytes of what is sent."""
+        return self.span_bytes - self.span_bytes // 4
+
     def text(self, text: str) -> str:
         """A text by itself, such as that of an error: as a value of its own budget."""
         if self.redact is not None:
@@ -53,9 +64,13 @@ class Content:
         return mended(text if len(text) <= self.part_bytes // 4 else cut_text(text, self.part_bytes))
 
 
-class _Kind(NamedTuple):
-    """How values of a kind are redacted and cut; ``plain`` ones are texts, all others JSON. The highest rank stays."""
+class Kind(NamedTuple):
+    """How values of a kind are written, redacted and cut; ``plain`` ones are texts, all others JSON.
 
+    Where there is too much, what is highest in rank stays.
+    """
+
+    write: Callable[[Any], str]
     redact: Callable[[Any, Redact], Any]
     shorten: Callable[[Any, int, int], Any]
     rank: int = 2
@@ -63,7 +78,7 @@ class _Kind(NamedTuple):
 
 
 #: A value that is to be redacted and cut: its name, what was written of it, and its kind.
-_Waiting = tuple[str, str, _Kind]
+_Waiting = tuple[str, str, Kind]
 
 
 def _shorter_messages(messages: Any, part_bytes: int, most: int) -> Any:
@@ -71,13 +86,20 @@ def _shorter_messages(messages: Any, part_bytes: int, most: int) -> Any:
     return cut_messages(parts, most)
 
 
-_MESSAGES = _Kind(lambda value, redact: [redacted_message(message, redact) for message in value], _shorter_messages)
-_PARTS = _Kind(
+#: Messages; parts of one; definitions of tools; any other value; a text by itself.
+MESSAGES = Kind(
+    messages_json,
+    lambda value, redact: [redacted_message(message, redact) for message in value],
+    _shorter_messages,
+)
+PARTS = Kind(
+    parts_json,
     lambda value, redact: [redacted_part(part, redact) for part in value],
     lambda value, part_bytes, most: cut_parts([cut_part(part, part_bytes) for part in value], most),
 )
-_VALUE = _Kind(redacted_value, lambda value, part_bytes, most: cut_value(value, min(part_bytes, most)), rank=1)
-_TEXT = _Kind(redacted, lambda value, part_bytes, most: cut_text(value, min(part_bytes, most)), rank=0, plain=True)
+DEFINITIONS = PARTS._replace(write=to_json)
+VALUE = Kind(to_json, redacted_value, lambda value, part_bytes, most: cut_value(value, min(part_bytes, most)), rank=1)
+TEXT = Kind(str, redacted, lambda value, part_bytes, most: cut_text(value, min(part_bytes, most)), rank=0, plain=True)
 
 
 def _as_it_is(value: Any, _: Redact) -> Any:
@@ -95,40 +117,42 @@ class Kept:
 
     def __init__(self, rules: Content) -> None:
         self._rules = rules
-        self._left = rules.span_bytes - rules.span_bytes // 4
-        self._small = 0 if rules.redact is not None else min(SMALL, rules.part_bytes)
+        self._left = rules.sent_bytes
+        self._small = rules.small
         self._waiting: list[_Waiting] = []
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds: dict[str, Kind] = {}
         self.truncated = False
         self.values: dict[str, str] = {}
 
-    def messages(self, name: str, messages: Sequence[Message]) -> None:
-        """Keeps messages."""
-        self._keep(name, messages, _MESSAGES, messages_json)
-
-    def parts(self, name: str, parts: Sequence[Part]) -> None:
-        """Keeps parts of messages."""
-        self._keep(name, parts, _PARTS, parts_json)
-
-    def definitions(self, name: str, definitions: Sequence[dict[str, Any]]) -> None:
-        """Keeps tool definitions."""
-        self._keep(name, definitions, _PARTS, to_json)
+    def keep(self, name: str, value: Any, kind: Kind) -> None:
+        """Keeps a value of a kind."""
+        try:
+            text = value if kind is TEXT and type(value) is str else kind.write(value)
+        except Exception:
+            fault("writing content")
+            return
+        length = len(text)
+        if length <= self._small and length <= self._left >> 2 and len(self.values) < MOST_SMALL and text.isascii():
+            self._left -= length
+            self.values[name] = text
+            self._kinds[name] = kind
+        else:
+            self._waiting.append((name, text, kind))
 
     def value(self, name: str, value: Any) -> None:
         """Keeps a value of any kind: a text as it is, all else as JSON."""
-        if isinstance(value, str):
-            self._keep(name, value, _TEXT, str)
-        else:
-            self._keep(name, value, _VALUE, to_json)
+        self.keep(name, value, TEXT if isinstance(value, str) else VALUE)
 
     def answered(self) -> None:
         """What was sent is all there, and cut; from here on what is kept came back."""
-        self._settle()
-        self._left += self._rules.span_bytes // 4
+        if self._waiting:
+            self._settle()
+        self._left += self._rules.span_bytes - self._rules.sent_bytes
 
     def done(self) -> None:
         """All is there, and cut."""
-        self._settle()
+        if self._waiting:
+            self._settle()
 
     def take(self, other: Kept) -> None:
         """Takes over what another call has kept, but for what this one keeps itself."""
@@ -155,34 +179,19 @@ class Kept:
         self.truncated = self.truncated or len(found) < len(self.values)
         return found
 
-    def _put(self, name: str, text: str, kind: _Kind) -> None:
+    def _put(self, name: str, text: str, kind: Kind) -> None:
         self._left -= size(text)
         self.values[name] = text
         self._kinds[name] = kind
 
-    def _keep(self, name: str, value: Any, kind: _Kind, write: Callable[[Any], str]) -> None:
-        try:
-            text = write(value)
-        except Exception:
-            fault("writing content")
-            return
-        length = len(text)
-        if length <= self._small and length <= self._left >> 2 and len(self.values) < MOST_SMALL and text.isascii():
-            self._left -= length
-            self.values[name] = text
-            self._kinds[name] = kind
-        else:
-            self._waiting.append((name, text, kind))
-
     def _settle(self) -> None:
         """Moves what is waiting to the values."""
-        if self._waiting:
-            waiting, self._waiting = self._waiting, []
-            try:
-                self._fit(waiting)
-            except Exception:
-                fault("cutting content")
-                self.truncated = True
+        waiting, self._waiting = self._waiting, []
+        try:
+            self._fit(waiting)
+        except Exception:
+            fault("cutting content")
+            self.truncated = True
 
     def _fit(self, waiting: list[_Waiting]) -> None:
         """Redacts, cuts each part, then all of it to what is left: small values stay whole, large ones share."""
@@ -212,7 +221,7 @@ class Kept:
         gone = set(sorted(among, key=lambda number: (values[number][2].rank, -number))[:many])
         return [value for number, value in enumerate(values) if number not in gone]
 
-    def _ready(self, text: str, kind: _Kind) -> str:
+    def _ready(self, text: str, kind: Kind) -> str:
         """A value redacted, and with no part of it larger than a part may be."""
         rules = self._rules
         if rules.redact is not None:
@@ -221,7 +230,7 @@ class Kept:
         text = mended(text)
         return text if size(text) <= rules.part_bytes else self._cut(text, kind, size(text))
 
-    def _cut(self, text: str, kind: _Kind, most: int) -> str:
+    def _cut(self, text: str, kind: Kind, most: int) -> str:
         found = kind.shorten(text if kind.plain else json.loads(text), self._rules.part_bytes, most)
         shorter: str = found if kind.plain else dumps(found)
         self.truncated = self.truncated or shorter != text

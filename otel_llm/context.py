@@ -22,7 +22,8 @@ class _Frame(NamedTuple):
     outer: _Frame | None = None
 
 
-_current: ContextVar[_Frame] = ContextVar("otel_llm.context", default=_Frame({}))  # noqa: B039 - never mutated
+#: What is in force here.
+frame: ContextVar[_Frame] = ContextVar("otel_llm.context", default=_Frame({}))  # noqa: B039 - never mutated
 
 _NAMED: dict[str, a.Attribute] = {
     "user_id": a.USER_ID,
@@ -37,7 +38,7 @@ _NAMED: dict[str, a.Attribute] = {
 
 def current() -> dict[str, Any]:
     """The attributes in force here, by name. Not to be changed."""
-    return _current.get().values
+    return frame.get().values
 
 
 class context:
@@ -74,19 +75,19 @@ class context:
         self._tags = [tags] if isinstance(tags, str) else [str(tag) for tag in tags or ()]
 
     def __enter__(self) -> Self:
-        outer = _current.get()
+        outer = frame.get()
         values = outer.values | self._values
         if self._tags:
             values[a.TAGS.name] = [*values.get(a.TAGS.name, ()), *self._tags]
-        _current.set(_Frame(values, self, outer))
+        frame.set(_Frame(values, self, outer))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        frame = _current.get()
-        if frame.by is self and frame.outer is not None:  # else it was entered elsewhere, and there is nothing to undo
-            _current.set(frame.outer)
+        left = frame.get()
+        if left.by is self and left.outer is not None:  # else it was entered elsewhere, and there is nothing to undo
+            frame.set(left.outer)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

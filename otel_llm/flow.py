@@ -1,26 +1,32 @@
-"""What happens around a patched method, written once as a generator; its two drivers differ by ``await``."""
+"""What happens around a patched method, written once: a call begins, and ends; its drivers differ by ``await``."""
 
 from __future__ import annotations
 
 import functools
+import sys
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from opentelemetry import context as otel_context
-from opentelemetry.trace import NonRecordingSpan
+from opentelemetry.propagate import get_global_textmap
 
-from otel_llm import handles, headers, others
+from otel_llm import headers, others, runs
+from otel_llm.ambient import current, suppressed
 from otel_llm.config import fault
 from otel_llm.handed import handed, passed
-from otel_llm.invocation import SUPPRESS, Invocation, active
-from otel_llm.provider import Endpoint, Hook, Provider, Server
+from otel_llm.interceptor import Answer
+from otel_llm.invocation import Invocation, Place, active
+from otel_llm.provider import Endpoint, Provider
+from otel_llm.raw import FORMS, Form
 from otel_llm.scope import Scope
+from otel_llm.unseen import Unseen
 
-#: A call that has answered, or is about to, for what the SDK does about its answer; never ended here.
-_GIVEN = Endpoint(operation="")
+#: What may send its request later.
+_LAZY = frozenset({GeneratorType, AsyncGeneratorType})
 
-Flow = Generator[None, Any, Any]
+#: A call in flight, and where it was entered.
+Begun = tuple[Invocation, Place]
 Method = Callable[..., Any]
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
@@ -73,18 +79,34 @@ class Patch(PatchBase):
             scope = self.scope
             if scope is None or (scope.proxied and scope.idle):
                 return self.beneath(*args, **kwargs)
-            if suppressed():
+            begun = begin(self, scope, args, kwargs)
+            if begun is None:
                 return original(*args, **kwargs)
-            return run(invoke(self, scope, args, kwargs), original, args, kwargs)
+            if isinstance(begun, Answer):
+                return begun.response
+            try:
+                response = original(*args, **kwargs)
+            except BaseException as error:
+                fail(self, begun, error)
+                raise
+            return finish(self, begun, response)
 
         @functools.wraps(original)
         async def call_async(*args: Any, **kwargs: Any) -> Any:
             scope = self.scope
             if scope is None or (scope.proxied and scope.idle):
                 return await self.beneath(*args, **kwargs)
-            if suppressed():
+            begun = begin(self, scope, args, kwargs)
+            if begun is None:
                 return await original(*args, **kwargs)
-            return await run_async(invoke(self, scope, args, kwargs), original, args, kwargs)
+            if isinstance(begun, Answer):
+                return begun.response
+            try:
+                response = await original(*args, **kwargs)
+            except BaseException as error:
+                fail(self, begun, error)
+                raise
+            return finish(self, begun, response)
 
         return warned(call_async if self.asynchronous else call)
 
@@ -106,81 +128,53 @@ def _undeprecated(function: Method) -> tuple[Method, Callable[[Method], Method]]
     return inner, warned
 
 
-class HookPatch(PatchBase):
-    """A function inside an SDK that is listened to while a call is in flight."""
+def begin(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Begun | Answer | None:
+    """A call begins: the span is current when this returns, and :func:`fail` or :func:`finish` must follow.
 
-    __slots__ = ("hook",)
-
-    def __init__(self, provider: Provider, hook: Hook, original: Method, asynchronous: bool) -> None:
-        super().__init__(provider, original, asynchronous)
-        self.hook = hook
-
-    def method(self) -> Method:
-        """The function to put in the original's place."""
-        original, around = self.original, self.hook.around
-
-        @functools.wraps(original)
-        def hooked(*args: Any, **kwargs: Any) -> Any:
-            call = self._call(args, kwargs)
-            if call is None:
-                return self.aside(*args, **kwargs)
-            return run(_listen(around, call, args, kwargs), original, args, kwargs)
-
-        @functools.wraps(original)
-        async def hooked_async(*args: Any, **kwargs: Any) -> Any:
-            call = self._call(args, kwargs)
-            if call is None:
-                return await self.aside(*args, **kwargs)
-            return await run_async(_listen(around, call, args, kwargs), original, args, kwargs)
-
-        return hooked_async if self.asynchronous else hooked
-
-    def _call(self, args: Args, kwargs: Kwargs) -> Invocation | None:
-        """The call that the function works for: the one in flight, else that which gave what it works on."""
-        call, scope, of = active.get(), self.scope, self.hook.of
-        if scope is None or call is not None or of is None or suppressed():
-            return None if scope is None else call
-        try:
-            identity = handles.giver(of(args, kwargs))
-            if identity is None:
-                return None
-            return Invocation(scope, _GIVEN, None, {}, adopted=NonRecordingSpan(identity))
-        except Exception:
-            fault("a hook")
-            return None
-
-
-def suppressed() -> bool:
-    """Whether OpenTelemetry is told to record nothing here."""
-    context = otel_context.get_current()
-    return not SUPPRESS.isdisjoint(context) and any(context.get(key) for key in SUPPRESS)
-
-
-def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
-    """One call. Yields once, with the span current, and is sent the SDK's response or thrown its exception.
-
-    It never raises what it is thrown, which is the driver's to raise as it came.
+    ``None`` where the SDK is to be called and nothing more, an answer where the SDK is not to be called at all. Raises
+    only what a policy raises.
     """
+    provider, endpoint = patch.provider, patch.endpoint
     try:
-        endpoint = patch.endpoint
+        here = current()
+        if here and suppressed():
+            return None
         params = {**dict(zip(endpoint.positional, args[1:], strict=False)), **kwargs} if len(args) > 1 else kwargs
         around = active.get()
         if around is not None and not around.takes(endpoint.operation):
             around = None
-        adopted = others.adoptable(endpoint.operation, scope.tracer) if around is None else around.span
-        call = Invocation(scope, endpoint, _server(patch.provider, args[0]), params, adopted=adopted)
+        adopted = None if around is None else around.span
+        if around is None and (here or runs.begun.get()):
+            adopted = others.adoptable(endpoint.operation, scope.tracer, here)
+        starter = scope.starter
+        if (
+            adopted is None
+            and starter is not None
+            and (here or starter.sheds)
+            and (span := starter.unseen(here)) is not None
+            and not scope.followed
+        ):
+            call: Invocation = Unseen(scope, endpoint, span)
+        else:
+            try:
+                server = provider.server(args[0])
+            except Exception:  # it is recorded, and shown to policies, where that cannot be told
+                fault("telling who is asked")
+                server = None
+            call = Invocation(scope, endpoint, server, params, adopted=adopted, here=here)
         if around is not None:
             call.around, around.inner = around, call
     except Exception:
         fault("starting a call")
-        return (yield)
+        return None
     try:
-        headers.hold_back()
-        call.quiet = others.in_client(patch.provider.requests(args[0]))
+        if type(get_global_textmap()) is not headers.Discreet:
+            headers.hold_back()
+        if provider.requests is not None and not sys.modules.keys().isdisjoint(others.OTHERS):
+            call.quiet = others.in_client(provider.requests(args[0]))
     except Exception:
         fault("looking at a client")
-    wanted = call.wanted
-    if wanted:
+    if call.wanted:
         if scope.include_usage and call.streaming and endpoint.usage_asked is not None:
             _ask_usage(call, kwargs)
         call.read_request(params)
@@ -192,26 +186,28 @@ def invoke(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Flow:
         if answer is not None:
             call.response = answer.response
             call.end()
-            return answer.response
-    place = call.enter()
-    try:
-        response = yield
-    except BaseException as error:
-        call.leave(place, error)
-        call.identify(patch.provider.request_id, error)
-        call.end(error)
-        return None
+            return answer
+    return call, call.enter()
+
+
+def fail(patch: Patch, begun: Begun, error: BaseException) -> None:
+    """The SDK raised an error, which is the caller's to raise on as it came."""
+    call, place = begun
+    call.leave(place, error)
+    call.identify(patch.provider.request_id, error)
+    call.end(error)
+
+
+def finish(patch: Patch, begun: Begun, response: Any) -> Any:
+    """What the caller gets in place of the SDK's response; the call ends now, or with that."""
+    call, place = begun
     call.leave(place)
-    return handed(call, patch.provider, response) if wanted else passed(call, patch.provider, response)
-
-
-def _server(provider: Provider, resource: Any) -> Server | None:
-    """Who is asked; a call is recorded, and shown to policies, where that cannot be told."""
-    try:
-        return provider.server(resource)
-    except Exception:
-        fault("telling who is asked")
-        return None
+    if call.wanted:
+        return handed(call, patch.provider, response)
+    kind = type(response)
+    if kind in _LAZY or FORMS.get(kind) is not Form.PLAIN:
+        return passed(call, patch.provider, response)
+    return response
 
 
 def _ask_usage(call: Invocation, kwargs: dict[str, Any]) -> None:
@@ -232,66 +228,3 @@ def _hides(endpoint: Endpoint, chunk: Any) -> bool:
     except Exception:
         fault("telling a chunk of usage")
         return False
-
-
-def _listen(hook: Callable[..., Flow], call: Invocation, args: Args, kwargs: Kwargs) -> Flow:
-    """What a hook does around a function; what fails in it is swallowed."""
-    try:
-        around = hook(call, args, kwargs)
-        next(around)
-    except Exception:
-        fault("a hook")
-        return (yield)
-    try:
-        response = yield
-    except BaseException as error:
-        try:
-            around.throw(error)
-        except BaseException as raised:
-            if raised is not error and not isinstance(raised, StopIteration):
-                fault("a hook")
-        return None
-    try:
-        around.send(response)
-    except StopIteration:
-        pass
-    except Exception:
-        fault("a hook")
-    return response
-
-
-def run(flow: Flow, function: Method, args: Args, kwargs: Kwargs) -> Any:
-    """Drives a flow around a function."""
-    try:
-        next(flow)
-    except StopIteration as answered:
-        return answered.value
-    try:
-        response = function(*args, **kwargs)
-    except BaseException as error:
-        _last(flow.throw, error)
-        raise
-    return _last(flow.send, response)
-
-
-async def run_async(flow: Flow, function: Method, args: Args, kwargs: Kwargs) -> Any:
-    """Drives a flow around a coroutine function."""
-    try:
-        next(flow)
-    except StopIteration as answered:
-        return answered.value
-    try:
-        response = await function(*args, **kwargs)
-    except BaseException as error:
-        _last(flow.throw, error)
-        raise
-    return _last(flow.send, response)
-
-
-def _last(resume: Callable[[Any], Any], what: Any) -> Any:
-    """Resumes a flow for the second and last time; what it gives."""
-    try:
-        resume(what)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("a flow yields once")

@@ -8,7 +8,8 @@ from typing import Any
 
 from opentelemetry.trace import SpanContext
 
-_last: ContextVar[SpanContext | None] = ContextVar("otel_llm.last_call", default=None)
+#: The last call that ended in this context.
+last: ContextVar[SpanContext | None] = ContextVar("otel_llm.last_call", default=None)
 
 
 class _Given(weakref.ref[Any]):
@@ -33,7 +34,7 @@ def handle(identity: SpanContext) -> str:
 
 def last_call() -> str | None:
     """The handle of the last call that ended in this context, a W3C traceparent; ``None`` before the first."""
-    identity = _last.get()
+    identity = last.get()
     return None if identity is None else handle(identity)
 
 
@@ -47,11 +48,6 @@ def giver(response: Any) -> SpanContext | None:
     """The span of the call that gave ``response``; ``None`` where it is not known."""
     given = _given.get(id(response))
     return given.identity if given is not None and given() is response else None
-
-
-def ended(identity: SpanContext) -> None:
-    """A call has ended here."""
-    _last.set(identity)
 
 
 def gave(response: Any, identity: SpanContext) -> None:

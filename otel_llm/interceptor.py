@@ -17,7 +17,7 @@ class Answer:
 
 
 class Interceptor(Protocol):
-    """Sees a call before and after.
+    """Sees a call before and after; one that has nothing to do on a side inherits it from here.
 
     ``policy`` says whether it must see every call, sampled or not. ``before`` runs in the order of registration and
     may return an :class:`Answer` or raise an :class:`~otel_llm.errors.OtelLLMError` to refuse the call. ``after``
@@ -27,5 +27,15 @@ class Interceptor(Protocol):
 
     policy: bool
 
-    def before(self, call: Invocation, /) -> Answer | None: ...
-    def after(self, call: Invocation, /) -> None: ...
+    def before(self, call: Invocation, /) -> Answer | None:
+        """The call is about to be made."""
+        return None
+
+    def after(self, call: Invocation, /) -> None:
+        """The call has ended."""
+        return
+
+
+def looks(interceptor: Interceptor, side: str) -> bool:
+    """Whether an interceptor has something to do ``before`` or ``after`` a call."""
+    return side in vars(interceptor) or getattr(type(interceptor), side) is not getattr(Interceptor, side)

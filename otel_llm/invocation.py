@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind, set_span_in_context
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind
 
-from otel_llm import asked, fork, handles, ongoing, record
+from otel_llm import ambient, asked, fork, handles, ongoing, record
 from otel_llm import attributes as a
+from otel_llm.ambient import SPAN, SUPPRESS
 from otel_llm.config import fault
 from otel_llm.content import Kept
 from otel_llm.errors import OtelLLMError
@@ -24,33 +23,28 @@ from otel_llm.messages import Message, mended, texts
 from otel_llm.metrics import STEPS
 from otel_llm.provider import Endpoint, Fold, Params, Sent, Server
 from otel_llm.scope import Scope
+from otel_llm.span import Starter
 
 _OPERATION, _PROVIDER, _REQUEST_MODEL = a.OPERATION.name, a.PROVIDER.name, a.REQUEST_MODEL.name
 _SERVER_ADDRESS, _SERVER_PORT = a.SERVER_ADDRESS.name, a.SERVER_PORT.name
 
-#: The keys by which OpenTelemetry says that nothing is to be recorded in a context: the API's own, and the older one.
-SUPPRESS = frozenset(
-    {str(getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "")), "suppress_instrumentation"}.difference([""])
-)
+_CLIENT, _INTERNAL = SpanKind.CLIENT, SpanKind.INTERNAL
 _QUIET = dict.fromkeys(SUPPRESS, True)
 
 #: The call whose SDK is at work in this context; a tool that the SDK runs is not part of it.
 active: ContextVar[Invocation | None] = ContextVar("otel_llm.active", default=None)
 
 
-class Place(NamedTuple):
-    """Where a call was entered, to be left again."""
-
-    context: Context
-    token: Token[Context]
-    active: Token[Invocation | None]
+#: Where a call was entered, to be left again: the context, and what brings back this and the active call.
+Place = tuple[Context, Token[Context], "Token[Invocation | None]"]
 
 
 class Invocation:
     """A call. ``values`` are the span's attributes so far, by name; interceptors read and add to them.
 
-    ``noted`` says that somebody takes them; ``kept`` is its content, where that is kept; ``rounds`` are the responses
-    of all requests that the SDK made for it, where these were several; ``gaps`` are the seconds between its chunks.
+    ``noted`` says that somebody takes them, ``wanted`` that anybody looks, if only a policy; ``kept`` is its content,
+    where that is kept; ``rounds`` are the responses of all requests that the SDK made for it, where these were several;
+    ``gaps`` are the seconds between its chunks.
     ``busy``: the SDK does more between chunks than wait for them, it runs tools. ``quiet``: others below are told to
     record nothing. A span that somebody else has begun for the same call is ``adopted``, and theirs to end. A call that
     the application records itself may be ``around`` this one, its ``inner`` one. ``at`` is when a call was made that is
@@ -66,6 +60,9 @@ class Invocation:
     fold: Fold | None = None
     at: datetime | None = None
     ends: int | None = None
+    starter: Starter | None = None
+    values: dict[str, Any]
+    identity: SpanContext
     around: Invocation | None = None
     inner: Invocation | None = None
     _params: Params = MappingProxyType({})
@@ -84,13 +81,14 @@ class Invocation:
         adopted: Span | None = None,
         links: Sequence[Link] | None = None,
         begins: int | None = None,
+        here: Context | None = None,
     ) -> None:
         self.scope = scope
         self.endpoint = endpoint
         self.rounds: list[Any] = []
         self.gaps: list[float] | None = None
         self.completed: dict[str, Any] = {}
-        self._once = threading.Lock()
+        self._open = [True]  # is emptied by who ends the call: one of all threads
         self.process = fork.process
         self._entered: list[Interceptor] = []
         self.provider = server.provider if server else ""
@@ -101,9 +99,9 @@ class Invocation:
         if server:
             self.start[_PROVIDER] = server.provider
         if isinstance(model := params.get("model"), str):
-            self.start[_REQUEST_MODEL] = model = mended(model)
+            self.start[_REQUEST_MODEL] = model if type(model) is str and model.isascii() else mended(model)
         if isinstance(subject, str):
-            name = f"{name} {mended(subject)}"
+            name = f"{name} {subject if type(subject) is str and subject.isascii() else mended(subject)}"
         if server and server.address:
             self.start[_SERVER_ADDRESS] = server.address
             if server.port:
@@ -112,20 +110,28 @@ class Invocation:
             links = [*(links or ()), Link(work.call)]
             if work.model:
                 self.start[_REQUEST_MODEL] = work.model
-        kind = SpanKind.INTERNAL if endpoint.internal else SpanKind.CLIENT
+        kind = _INTERNAL if endpoint.internal else _CLIENT
         self.started = time.perf_counter()
         self.adopted = adopted is not None
         if adopted is not None:
             self.span: Span = adopted
-        elif scope.starter is not None and parent is None and links is None and begins is None:
-            self.span = scope.starter.start(name, kind, self.start)
+        elif (starter := scope.starter) is not None and parent is None and links is None and begins is None:
+            values = self.start.copy()
+            span = starter.start(name, kind, values, ambient.current() if here is None else here)
+            self.span, self.values = span, values  # the span's own attributes, where it is recorded
+            self.identity = span._context
+            if type(span) is starter.kind:
+                self.starter = starter
         else:
             self.span = scope.tracer.start_span(name, parent, kind, self.start, links, begins)
-        self.values: dict[str, Any] = self.start.copy()
-        self.recording = self.span.is_recording()
+        if self.starter is None:
+            self.values = self.start.copy()
+            self.identity = self.span.get_span_context()
+        self.recording = self.starter is not None or self.span.is_recording()
         self.metered = scope.metrics.live and (not endpoint.internal or endpoint.operation in STEPS)
         self.kept = Kept(scope.content) if scope.keeps and (self.recording or scope.apart) else None
         self.noted = self.recording or self.metered or self.kept is not None
+        self.wanted = self.noted or scope.policy
         self.streaming = endpoint.streamed if endpoint.streamed is not None else params.get("stream") is True
 
     def _followed(self, follows: Callable[[Params], str | None], params: Params) -> ongoing.Work | None:
@@ -140,32 +146,27 @@ class Invocation:
     @property
     def handle(self) -> str:
         """The call's handle, a W3C traceparent."""
-        return handles.handle(self.span.get_span_context())
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody looks at the call: it is recorded or counted, or a policy must see it."""
-        return self.noted or self.scope.policy
+        return handles.handle(self.identity)
 
     @property
     def ended(self) -> bool:
         """Whether the call has ended."""
-        return self._once.locked() or self.process is not fork.process
+        return not self._open or self.process is not fork.process
 
     # Where it happens ---------------------------------------------------------------------------------------------
 
     def enter(self) -> Place:
         """Makes the span the current one, and the call the active one."""
-        context = set_span_in_context(self.span)
-        if self.quiet:
-            context = Context({**context, **_QUIET})
-        return Place(context, otel_context.attach(context), active.set(None if self.endpoint.internal else self))
+        here = ambient.current()
+        context = Context({**here, **_QUIET, SPAN: self.span} if self.quiet else {**here, SPAN: self.span})
+        return context, ambient.attach(context), active.set(None if self.endpoint.internal else self)
 
     def leave(self, place: Place, error: BaseException | None = None) -> None:
         """Goes back, unless what ran is torn down from another context, where the tokens mean nothing."""
-        if not isinstance(error, GeneratorExit) or otel_context.get_current() is place.context:
-            otel_context.detach(place.token)
-            active.reset(place.active)
+        inside, token, outer = place
+        if error is None or not isinstance(error, GeneratorExit) or ambient.current() is inside:
+            ambient.detach(token)
+            active.reset(outer)
 
     def child(self, endpoint: Endpoint, params: Params) -> Invocation:
         """A step of this call, such as a tool that the SDK runs: to be entered, left and ended by who asks for it."""
@@ -186,7 +187,7 @@ class Invocation:
                 asked.read_parameters(self, params)
         except Exception:
             fault("reading a request")
-        if content:
+        if content and self.kept is not None:
             self.read_content()
         if self.scope.start_events and self.recording and self.around is None and self.at is None:
             try:
@@ -225,8 +226,8 @@ class Invocation:
     def input_texts(self) -> Sequence[str]:
         """Every text that is sent, system instructions first."""
         if self._texts is None:
-            sent = self.sent
-            self._texts = texts(sent.instructions) + texts(sent.messages)
+            instructions, messages = self.sent
+            self._texts = texts((*instructions, *messages) if instructions else messages)
         return self._texts
 
     def output_texts(self) -> Sequence[str]:
@@ -237,10 +238,13 @@ class Invocation:
 
     def before(self) -> Answer | None:
         """Shows the call to the interceptors; raises what a policy raises."""
-        for interceptor in self.scope.interceptors:
+        for interceptor, first, last in self.scope.chain:
             if not (self.noted or interceptor.policy):
                 continue
-            self._entered.append(interceptor)
+            if last:
+                self._entered.append(interceptor)
+            if not first:
+                continue
             try:
                 answer = interceptor.before(self)
             except OtelLLMError:
@@ -257,13 +261,22 @@ class Invocation:
 
         ``outcome`` is how a stream ended. Raises only what a policy raises about an answer that can still be held back.
         """
-        if self.process is not fork.process or not self._once.acquire(blocking=False):
+        if self.process is not fork.process:
+            return
+        try:
+            self._open.pop()
+        except IndexError:
             return
         self.error, self.outcome = error, outcome
         refusal: OtelLLMError | None = None
+        endpoint, response = self.endpoint, self.response
         try:
-            if (self.response is not None or self.rounds) and self.noted:
-                self._read_response(self.response)
+            if not self.noted:
+                pass
+            elif self.rounds or self._follows is not None or endpoint.unfinished is not None:
+                self._read_work(response)
+            elif response is not None:
+                self.values.update(endpoint.read(response))
         except Exception:
             fault("reading a response")
         for interceptor in reversed(self._entered):
@@ -290,7 +303,7 @@ class Invocation:
                 fault("a call within a call")
         else:
             record.end(self)
-        handles.ended(self.span.get_span_context())
+        handles.last.set(self.identity)
         if refusal is not None and self.error is refusal:
             raise refusal
 
@@ -301,8 +314,10 @@ class Invocation:
     def absorb(self, call: Invocation) -> None:
         """Takes over what is known of such a call, when it ends."""
 
-    def _read_response(self, response: Any) -> None:
-        """What the response says; of several rounds that the SDK made, what they used together."""
+    def _read_work(self, response: Any) -> None:
+        """What is said of work that goes on, or took several rounds that the SDK made: what they used together."""
+        if response is None and not self.rounds:
+            return
         endpoint = self.endpoint
         read = {} if response is None else endpoint.read(response)
         for earlier in self.rounds:
@@ -312,7 +327,7 @@ class Invocation:
                     if name in a.USAGE:
                         read[name] = read.get(name, 0) + count
         if response is not None and endpoint.unfinished and (id := endpoint.unfinished(response)) is not None:
-            ongoing.begin(id, self.span.get_span_context(), self.start.get(_REQUEST_MODEL))
+            ongoing.begin(id, self.identity, self.start.get(_REQUEST_MODEL))
         elif self._follows is not None:
             if (work := ongoing.finish(self._follows)) is not None:
                 read[a.WORK_SECONDS.name] = time.perf_counter() - work.began
@@ -330,4 +345,4 @@ class Invocation:
 
     def gave(self, response: Any) -> None:
         """Remembers that ``response`` came of this call, for as long as it lives."""
-        handles.gave(response, self.span.get_span_context())
+        handles.gave(response, self.identity)

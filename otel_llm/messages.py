@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NotRequired, TypedDict
 
 from otel_llm.plain import plain
@@ -151,8 +151,10 @@ def to_json(value: Any) -> str:
         return _encode(plain(value, _fallback))
 
 
-def parts_json(parts: Iterable[Part]) -> str:
+def parts_json(parts: Sequence[Part]) -> str:
     """Compact JSON of parts."""
+    if len(parts) == 1 and parts[0]["type"] == "text":
+        return f'[{{"type":"text","content":{_string(str(parts[0]["content"]))}}}]'
     return f"[{','.join([_part(part) for part in parts])}]"
 
 

@@ -16,6 +16,7 @@ from opentelemetry.metrics import Counter, Histogram, Meter, MeterProvider, get_
 from opentelemetry.trace import Span, set_span_in_context
 
 from otel_llm import attributes as a
+from otel_llm.ambient import METERS
 from otel_llm.events import NOWHERE
 from otel_llm.labels import Labelled
 from otel_llm.series import Series
@@ -63,7 +64,8 @@ class Metrics:
     @property
     def live(self) -> bool:
         """Whether anybody takes them."""
-        return type(self._provider or get_meter_provider()).__name__ not in NOWHERE
+        provider = self._provider or (get_meter_provider() if METERS is None else METERS._METER_PROVIDER)
+        return provider is not None and type(provider).__name__ not in NOWHERE
 
     def call(self, values: Mapping[str, Any], seconds: float, gaps: Iterable[float], span: Span) -> None:
         """Counts one call: its attributes, what it took, and the seconds between its chunks."""

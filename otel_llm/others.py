@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
 
-from opentelemetry import context as otel_context
+from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, Tracer, get_current_span
 
 from otel_llm import attributes as a
@@ -80,12 +80,11 @@ def known(module: str) -> str | None:
 # Around a call --------------------------------------------------------------------------------------------------------
 
 
-def adoptable(operation: str, tracer: Tracer) -> Span | None:
-    """The span that somebody else has begun for the very call that begins now; ``None`` where there is none."""
-    kind = _KINDS.get(operation)
-    if kind is None or not (otel_context.get_current() or runs.begun()):
+def adoptable(operation: str, tracer: Tracer, here: Context) -> Span | None:
+    """The span that somebody else has begun for the very call that begins here; ``None`` where there is none."""
+    if (kind := _KINDS.get(operation)) is None or not (here or runs.begun.get()):
         return None
-    for span in _candidates(kind):
+    for span in _candidates(kind, here):
         if span.is_recording() and span not in _adopted and _same_place(span, tracer):
             scope = _meet(str(getattr(getattr(span, "instrumentation_scope", None), "name", None)))
             say(
@@ -99,9 +98,9 @@ def adoptable(operation: str, tracer: Tracer) -> Span | None:
     return None
 
 
-def _candidates(kind: str) -> Iterator[Span]:
+def _candidates(kind: str, here: Context) -> Iterator[Span]:
     """Spans of the kind that are begun and not ended here: the current one, and those of runs."""
-    span = get_current_span()
+    span = get_current_span(here)
     if span is not INVALID_SPAN:
         attributes = getattr(span, "attributes", None)
         if attributes and kind in (

@@ -1,15 +1,20 @@
 """Where values live in a response: paths such as ``usage.prompt_tokens``, followed by attribute or key.
 
-``choices[].finish_reason`` gathers a list; several paths to one attribute are summed. What is missing is left out.
+Several paths to one attribute are summed. What is missing is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from operator import attrgetter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from otel_llm.attributes import Attribute
+
+#: Paths by their first step: the names of the attributes that end there, and the steps that go on from there.
+_Steps = dict[str, tuple[list[str], "_Steps"]]
+
+_UNKNOWN: Any = object()
+_NONE: Mapping[str, Any] = {}
 
 
 def get(thing: Any, key: str) -> Any:
@@ -19,52 +24,74 @@ def get(thing: Any, key: str) -> Any:
     return getattr(thing, key, None)
 
 
-class Paths:
-    """A table of paths, ready to be followed."""
+def fields(thing: Any) -> Mapping[str, Any]:
+    """The fields of an object or a mapping, as they lie: what is there by itself, and nothing that is worked out.
 
-    __slots__ = ("_at_once", "_listed", "_names")
-
-    def __init__(self, table: Mapping[Attribute, str | tuple[str, ...]]) -> None:
-        self._listed = [
-            (attribute, path.split("."))
-            for attribute, paths in table.items()
-            for path in ((paths,) if isinstance(paths, str) else paths)
-        ]
-        self._names = [attribute.name for attribute, _ in self._listed]
-        dotted = [".".join(steps) for _, steps in self._listed]
-        gathered = any(attribute.kind == "string[]" for attribute, _ in self._listed)
-        self._at_once = None if gathered or len(dotted) < 2 else attrgetter(*dotted)
-
-    def read(self, response: Any) -> dict[str, Any]:
-        """The attributes of a response, by name."""
-        found: dict[str, Any] = {}
-        if self._at_once is not None:
-            try:
-                values = self._at_once(response)  # all of them in C
-            except AttributeError:
-                pass  # some of it is missing, or it is a mapping
-            else:
-                for name, value in zip(self._names, values, strict=True):
-                    if value is not None:
-                        found[name] = found[name] + value if name in found else value
-                return found
-        for attribute, steps in self._listed:
-            for value in _follow(response, steps):
-                if attribute.kind == "string[]":
-                    found.setdefault(attribute.name, []).append(value)
-                else:
-                    found[attribute.name] = found[attribute.name] + value if attribute.name in found else value
-        return found
+    To ask an SDK's model for a field goes through all of its classes, and to ask for one that is not there takes it
+    longer still.
+    """
+    if type(thing) is dict:
+        return thing
+    found: Mapping[str, Any] = getattr(thing, "__dict__", _NONE) if thing is not None else _NONE
+    return thing if isinstance(thing, dict) else found
 
 
-def _follow(thing: Any, steps: list[str]) -> Iterator[Any]:
-    """The values at the end of a path."""
-    for number, step in enumerate(steps):
-        thing = get(thing, step.removesuffix("[]"))
+def dig(thing: Any, *keys: str) -> Any:
+    """What lies at the end of several steps through such fields; ``None`` where there is nothing."""
+    for key in keys:
+        if type(thing) is not dict:
+            thing = getattr(thing, "__dict__", _NONE) if not isinstance(thing, dict) else thing
+        thing = thing.get(key)
         if thing is None:
-            return
-        if step.endswith("[]"):
-            for item in thing:
-                yield from _follow(item, steps[number + 1 :])
-            return
-    yield thing
+            return None
+    return thing
+
+
+def reader(table: Mapping[Attribute, str | tuple[str, ...]]) -> Callable[[Any], dict[str, Any]]:
+    """A function that gives the attributes of a response, by name.
+
+    It is written out, step by step, from a table of paths: a table that is walked through with every response takes
+    twice as long. The names in it are those of this library's own tables.
+    """
+    steps: _Steps = {}
+    for attribute, paths in table.items():
+        for path in (paths,) if isinstance(paths, str) else paths:
+            *before, last = path.split(".")
+            there = steps
+            for key in before:
+                there = there.setdefault(key, ([], {}))[1]
+            there.setdefault(last, ([], {}))[0].append(attribute.name)
+    known: dict[str, Any] = {"none": _NONE, "missing": _missing}
+    source = "\n    ".join(["def read(thing0):", "found = {}", *_written(steps, 0, set()), "return found"])
+    exec(source, known)  # noqa: S102
+    read: Callable[[Any], dict[str, Any]] = known["read"]
+    return read
+
+
+def _written(steps: _Steps, level: int, filled: set[str]) -> Iterator[str]:
+    """The lines that follow the steps from ``thing<level>``. Attributes that were ``filled`` before are added to.
+
+    The fields of an object are taken as they lie: to ask an SDK's model for one goes through all of its classes.
+    """
+    if not steps:
+        return
+    there = f"thing{level}"
+    yield f"held{level} = {there} if isinstance({there}, dict) else getattr({there}, '__dict__', none)"
+    for key, (names, further) in steps.items():
+        yield f"value = held{level}[{key!r}] if {key!r} in held{level} else missing(thing{level}, {key!r})"
+        yield "if value is not None:"
+        if further:
+            yield f"    thing{level + 1} = value"
+        for name in names:
+            yield f"    found[{name!r}] = value" + (f" + found.get({name!r}, 0)" if name in filled else "")
+            filled.add(name)
+        for line in _written(further, level + 1, filled):
+            yield f"    {line}"
+
+
+def _missing(thing: Any, key: str) -> Any:
+    """What is not among the fields of an object: another one's that a model was given, or nothing, or a property."""
+    if isinstance(thing, dict):
+        return None
+    more: Any = getattr(thing, "__pydantic_extra__", _UNKNOWN)
+    return getattr(thing, key, None) if more is _UNKNOWN else more.get(key) if more else None

@@ -1,21 +1,23 @@
 """What a provider's SDK is to us: methods to patch, and as data where each value lives in a request and a response.
 
-A path such as ``usage.prompt_tokens`` is followed by attribute or key; ``choices[].finish_reason`` gathers a list;
-several paths to one attribute are summed. A value that is missing is left out, never guessed.
+A path such as ``usage.prompt_tokens`` is followed by attribute or key; several paths to one attribute are summed. A
+value that is missing is left out, never guessed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from otel_llm.attributes import Attribute
 from otel_llm.messages import Message
-from otel_llm.paths import Paths
+from otel_llm.paths import dig as dig
+from otel_llm.paths import fields as fields
 from otel_llm.paths import get as get
+from otel_llm.paths import reader
 
 if TYPE_CHECKING:
     from otel_llm.invocation import Invocation
@@ -24,6 +26,8 @@ Params = Mapping[str, Any]
 
 #: Sentinels of the SDKs that stand for "not given".
 _ABSENT = frozenset({"Omit", "NotGiven", "NoneType"})
+#: Types of what is given most, of which nothing is to be asked.
+_USUAL = frozenset({str, list, dict, int, float, bool})
 _HUMP = re.compile(r"(?<!^)[A-Z]")
 
 
@@ -52,14 +56,18 @@ class Server(NamedTuple):
     port: int | None
 
 
+#: The types of the dictionary's kinds.
+_KINDS: Mapping[str, type] = {"string": str, "int": int, "double": float, "bool": bool, "string[]": list}
+
+
 def given(value: Any) -> bool:
     """Whether the caller gave the value: neither ``None`` nor an SDK's sentinel."""
     return type(value).__name__ not in _ABSENT
 
 
 def _snake(name: str) -> str:
-    """A field by its name in Python, where it is given by its name on the wire."""
-    return name if name.islower() else _HUMP.sub(r"_\g<0>", name).lower()
+    """A field by its name in Python, of its name on the wire."""
+    return _HUMP.sub(r"_\g<0>", name).lower()
 
 
 def _nothing(_: Any) -> Mapping[Attribute, Any]:
@@ -122,23 +130,40 @@ class Endpoint:
 
     def params(self, kwargs: Params) -> dict[str, Any]:
         """The parameters that were given, those of ``config`` beside the others."""
-        params = {key: value for key, value in kwargs.items() if type(value).__name__ not in _ABSENT}
+        params = dict(kwargs)
+        for key, value in kwargs.items():
+            if type(value) not in _USUAL and type(value).__name__ in _ABSENT:
+                del params[key]
         if self.config and (config := params.pop(self.config, None)) is not None:
             if isinstance(config, dict):
-                fields: Iterable[tuple[str, Any]] = ((_snake(name), value) for name, value in config.items())
+                for name, value in config.items():
+                    if type(value) in _USUAL or given(value):
+                        params[name if name.islower() else _snake(name)] = value
             else:
-                fields = ((name, getattr(config, name, None)) for name in getattr(config, "model_fields_set", ()))
-            params.update((key, value) for key, value in fields if given(value))
+                for name in getattr(config, "model_fields_set", ()):
+                    if given(value := getattr(config, name, None)):
+                        params[name] = value
         return params
 
     @cached_property
-    def reader(self) -> Paths:
+    def fixed(self) -> dict[str, Any]:
+        """The constants, by name."""
+        return {attribute.name: value for attribute, value in self.constants.items()}
+
+    @cached_property
+    def fields(self) -> dict[str, tuple[str, type] | None]:
+        """The attribute of each parameter and its type, a list for several texts; ``None`` where none is recorded."""
+        told = dict.fromkeys((*self.unrecorded, *self.content))
+        return told | {name: (attribute.name, _KINDS[attribute.kind]) for name, attribute in self.parameters.items()}
+
+    @cached_property
+    def follow(self) -> Callable[[Any], dict[str, Any]]:
         """The paths, ready to be followed."""
-        return Paths(self.paths)
+        return reader(self.paths)
 
     def read(self, response: Any) -> dict[str, Any]:
         """The attributes of a response, by name."""
-        values = self.reader.read(response)
+        values = self.follow(response)
         for attribute, value in self.details(response).items():
             values[attribute.name] = value
         return values
@@ -149,15 +174,19 @@ class Hook:
     """A function inside an SDK that tells more about the call in flight: a retry, a tool that is run.
 
     ``function`` and ``async_function`` are ``name`` or ``Class.name`` in ``module``; they are not public, so none of
-    them needs to be there. ``around`` is given the call, and the arguments of the function (with ``self``); it yields
-    once, is sent what the function returned or thrown what it raised, and returns nothing. A function that works on a
-    response (or a chunk) where no call is in flight names it by ``of``: it is heard as part of the call that gave it.
+    them needs to be there. ``before`` is given the call, and the arguments of the function (with ``self``); ``after``
+    the call, and what the function returned. ``around`` is given what ``before`` is; it yields once, is sent what the
+    function returned or thrown what it raised, and returns nothing; it makes the others superfluous. A function that
+    works on a response (or a chunk) where no call is in flight names it by ``of``: it is heard as part of the call that
+    gave it.
     """
 
     module: str
     function: str | None
     async_function: str | None
-    around: Callable[[Invocation, tuple[Any, ...], Mapping[str, Any]], Generator[None, Any, None]]
+    before: Callable[[Invocation, tuple[Any, ...], Mapping[str, Any]], None] | None = None
+    after: Callable[[Invocation, Any], None] | None = None
+    around: Callable[[Invocation, tuple[Any, ...], Mapping[str, Any]], Generator[None, Any, None]] | None = None
     of: Callable[[tuple[Any, ...], Mapping[str, Any]], Any] | None = None
 
 
@@ -237,5 +266,5 @@ class Provider:
     hooks: Sequence[Hook] = ()
     sessions: Sequence[Session] = ()
     request_id: Callable[[Any], str | None] = _no_id
-    requests: Callable[[Any], Any] = _no_id
+    requests: Callable[[Any], Any] | None = None
     through: Sequence[str] = ()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.trace import Status, StatusCode
 
 from otel_llm import attributes as a
 from otel_llm import failure
@@ -14,6 +13,7 @@ from otel_llm.config import fault
 from otel_llm.errors import error_type
 from otel_llm.messages import mended
 from otel_llm.others import say
+from otel_llm.span import MOST_ATTRIBUTES
 
 if TYPE_CHECKING:
     from otel_llm.content import Kept
@@ -30,8 +30,7 @@ _CAME = a.OUTPUT_MESSAGES.name
 _INFERENCES = frozenset({"chat", "generate_content", "text_completion"})
 _OTHERS = frozenset({"embeddings", "retrieval", "fetch_response", "create_agent", "invoke_agent", "invoke_workflow"})
 
-#: Attributes that a span and an event have at most, by OpenTelemetry's default; those that may be left out.
-MOST_ATTRIBUTES = 127
+#: Attributes that may be left out.
 _FREE = (a.METADATA.name, a.REQUEST_PARAM.name)
 
 #: Attributes of an adopted span that are ours to say, whoever has said them.
@@ -51,7 +50,10 @@ def end(call: Invocation) -> None:
         fault("recording a call")
     if not call.adopted:
         try:
-            call.span.end(ends)
+            if call.starter is not None and ends is not None:
+                call.starter.end(call.span, ends)
+            else:
+                call.span.end(ends)
         except Exception:
             fault("ending a span")
     if call.metered and seconds is not None:
@@ -76,19 +78,25 @@ def put(call: Invocation) -> None:
         failure.put(call, error)
     elif _ERROR in values and not call.adopted:  # the provider answered that it failed
         span.set_status(Status(StatusCode.ERROR, values[_ERROR]))
-    content = _fitting(kept, span) if kept is not None and call.scope.content.span else {}
+    content: dict[str, str] = {}
+    if kept is not None and call.scope.content.span:
+        content = kept.values if call.starter is not None else _fitting(call, kept)
     if kept is not None and kept.truncated:
         values[_TRUNCATED] = True
     if len(values) + len(content) > MOST_ATTRIBUTES:
         _leave_out(values, len(values) + len(content) - MOST_ATTRIBUTES)
     plain = _mend(values)
-    if call.recording:
-        new = {**values, **content} if content else values
+    if call.starter is not None and plain:  # they are the span's own
+        values.update(content)
+    elif call.recording:
+        new = {**values, **content} if content else values.copy()
         if call.adopted:
             new = _missing(call, new)
+        if call.starter is not None:
+            values.clear()
         if new:
-            fill(span, new, plain)
-    if kept is not None:
+            span.set_attributes(new)
+    if kept is not None and (call.scope.content.event or call.scope.completion is not None):
         _send(call, kept)
 
 
@@ -99,9 +107,9 @@ def _leave_out(values: dict[str, Any], many: int) -> None:
     values[_TRUNCATED] = True
 
 
-def _fitting(kept: Kept, span: Span) -> dict[str, str]:
+def _fitting(call: Invocation, kept: Kept) -> dict[str, str]:
     """The values of content, within the length that the application has set for all attributes of spans."""
-    most = getattr(getattr(span, "_attributes", None), "max_value_len", None)
+    most = getattr(getattr(call.span, "_attributes", None), "max_value_len", None)
     return kept.values if most is None else kept.within(most)
 
 
@@ -143,27 +151,11 @@ def _mend(values: dict[str, Any]) -> bool:
             if not value.isascii():
                 values[name] = mended(value)
         elif kind is list:
-            values[name] = tuple([mended(item) if type(item) is str else item for item in value])
+            values[name] = tuple(map(_whole, value))
         elif kind not in _PLAIN:
             plain = False
     return plain
 
 
-def fill(span: Span, values: dict[str, Any], plain: bool) -> None:
-    """Sets attributes of a span, in which they are new or the same.
-
-    The SDK checks and copies each value by itself, which takes longer than all the rest of a span. Where nothing is to
-    be checked (plain types, no limit that could be reached) they are put in place at once.
-    """
-    held = getattr(span, "_attributes", None)
-    if (
-        plain
-        and type(held) is BoundedAttributes
-        and held.max_value_len is None
-        and (held.maxlen is None or len(held) + len(values) <= held.maxlen)
-        and type(inner := getattr(held, "_dict", None)) is dict
-        and span.is_recording()
-    ):
-        inner.update(values)
-    else:
-        span.set_attributes(values)
+def _whole(item: Any) -> Any:
+    return mended(item) if type(item) is str else item

@@ -23,7 +23,8 @@ TRACERS = ("openinference.instrumentation.langchain", "opentelemetry.instrumenta
 #: Runs that are remembered in a context: of a list of prompts, each is one.
 MOST = 32
 
-_runs: ContextVar[tuple[Any, ...]] = ContextVar("otel_llm.runs", default=())
+#: The runs that have begun in this context.
+begun: ContextVar[tuple[Any, ...]] = ContextVar("otel_llm.runs", default=())
 _awaited: set[str] = set()
 
 
@@ -35,14 +36,9 @@ def listen() -> None:
             wrapt.register_post_import_hook(_tracer_loaded, module)
 
 
-def begun() -> bool:
-    """Whether any run has begun in this context."""
-    return bool(_runs.get())
-
-
 def spans() -> Iterator[Span]:
     """The spans of the runs that have begun in this context, as far as they are known, the first one first."""
-    for run in _runs.get():
+    for run in begun.get():
         for handler in _handlers():
             span = _span(handler, run)
             if span is not None:
@@ -68,7 +64,7 @@ def _note_runs(context: Any) -> None:
 
 def _noted(_: Any, *args: Any, run_id: Any, **kwargs: Any) -> None:
     """A model begins."""
-    _runs.set((*_runs.get()[1 - MOST :], run_id))
+    begun.set((*begun.get()[1 - MOST :], run_id))
 
 
 def _handlers() -> Iterator[Any]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.trace import ProxyTracer, ProxyTracerProvider, Tracer, get_tracer_provider
 
+from otel_llm.ambient import TRACERS
 from otel_llm.content import Content
 from otel_llm.events import Events
-from otel_llm.interceptor import Interceptor
+from otel_llm.interceptor import Interceptor, looks
 from otel_llm.metrics import Metrics
 from otel_llm.span import Starter
 
@@ -33,6 +34,11 @@ class Scope:
     trace_headers: bool = False
 
     @cached_property
+    def chain(self) -> tuple[tuple[Interceptor, bool, bool], ...]:
+        """The interceptors, and whether each of them looks at a call before, and after."""
+        return tuple((each, looks(each, "before"), looks(each, "after")) for each in self.interceptors)
+
+    @cached_property
     def starter(self) -> Starter | None:
         """Starts spans where the tracer's are known to be as they are."""
         return Starter.of(self.tracer)
@@ -45,7 +51,11 @@ class Scope:
     @property
     def idle(self) -> bool:
         """Whether nothing can come of a call: there is no provider, nothing counts and no policy must see it."""
-        return self.proxied and isinstance(get_tracer_provider(), ProxyTracerProvider) and not self.metrics.live
+        if not self.proxied or self.metrics.live:
+            return False
+        return (
+            isinstance(get_tracer_provider(), ProxyTracerProvider) if TRACERS is None else not TRACERS._TRACER_PROVIDER
+        )
 
     @cached_property
     def keeps(self) -> bool:
@@ -56,6 +66,11 @@ class Scope:
     def apart(self) -> bool:
         """Whether content is wanted of calls that are not recorded too: events and the hook do not depend on spans."""
         return self.completion is not None or (self.content.event and self.events.live)
+
+    @property
+    def followed(self) -> bool:
+        """Whether calls are counted, told or shown to a policy that are not recorded."""
+        return self.policy or self.completion is not None or self.content.event or self.metrics.live
 
     @cached_property
     def policy(self) -> bool:

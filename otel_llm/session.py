@@ -28,10 +28,10 @@ from opentelemetry import context as otel_context
 from opentelemetry.trace import get_current_span
 
 from otel_llm import attributes as a
+from otel_llm.ambient import suppressed
 from otel_llm.config import fault
 from otel_llm.context import current
 from otel_llm.errors import OtelLLMError
-from otel_llm.flow import suppressed
 from otel_llm.invocation import Invocation
 from otel_llm.provider import Dialogue, Endpoint, Fold, Params, Server, Session
 from otel_llm.reaper import dropped, watch

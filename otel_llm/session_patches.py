@@ -8,8 +8,10 @@ import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
+from otel_llm.ambient import suppressed
 from otel_llm.config import fault
-from otel_llm.flow import Args, Flow, Kwargs, Method, PatchBase, run, run_async, suppressed
+from otel_llm.flow import Args, Kwargs, Method, PatchBase
+from otel_llm.hooks import Flow, run, run_async
 from otel_llm.provider import Params, Provider, Server, Session
 from otel_llm.scope import Scope
 from otel_llm.session import Followed, refused

@@ -1,32 +1,33 @@
-"""Starting a span of OpenTelemetry's SDK without its checks, for values that need none.
+"""Starting and ending spans of OpenTelemetry's SDK without its checks, for values that need none.
 
-A call's span takes a fifth of all that a call costs more, most of it in checks of what the dictionary has settled. A
-:class:`Starter` does what the SDK's ``Tracer.start_span`` does, in its order (enabled, parent, sampler, identity, the
-SDK's own metrics, processors), and fills in a span of the SDK's class from a prototype of the same tracer. It is used
-only where an SDK's span has exactly the fields that it knows of; else the tracer starts spans itself.
+A call's span takes a fifth of all that a call costs more, most of it in checks of what the dictionary has settled and
+in calls of what does nothing. A :class:`Starter` does what the SDK's ``Tracer.start_span`` and ``Span.end`` do, in
+their order (enabled, parent, sampler, identity, the SDK's own metrics, processors), and fills in a span of the SDK's
+class from a prototype of the same tracer. It is used only where an SDK's span has exactly the fields that it knows of;
+else the tracer starts spans itself.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from threading import Lock
+from random import getrandbits
 from time import time_ns
-from typing import Any, ClassVar, cast
+from typing import Any
 
-from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.context import Context
 from opentelemetry.trace import (
     INVALID_SPAN_CONTEXT,
     NonRecordingSpan,
-    Span,
     SpanContext,
     SpanKind,
     TraceFlags,
     Tracer,
-    get_current_span,
 )
 
+from otel_llm.ambient import SPAN
 from otel_llm.config import fault
+from otel_llm.span_class import span_class
 
 # fmt: off
 #: The fields of a span that a start sets, and those that every span of a tracer shares.
@@ -38,33 +39,44 @@ _SHARED = {
     "_instrumentation_info", "_instrumentation_scope", "_end_time", "_resource", "_status", "_sampler", "_trace_config",
     "_record_exception", "_set_status_on_exception", "_span_processor", "_limits",
 }
-_LIST = {"dropped", "_dq", "_lock"}
 _ATTRIBUTES = {"_dict", "maxlen", "dropped", "max_value_len", "_lock", "_immutable"}
 #: The fields of a tracer that are read.
 _TRACER = {"sampler", "resource", "span_processor", "id_generator", "_span_limits", "_tracer_metrics"}
 # fmt: on
 
-#: More attributes than a call has at its start.
-_FEW = 64
+#: Attributes that a span has at most, by OpenTelemetry's default, but for one.
+MOST_ATTRIBUTES = 127
 
 _FLAGS = tuple(TraceFlags(flags) for flags in range(4))
+_SAMPLED, _RANDOM = 1, 2
+
+
+_STATELESS = INVALID_SPAN_CONTEXT.trace_state
+
+#: What is decided of every span: of those without a parent, and of those below one that is remote or not, and sampled
+#: or not; ``None`` where the sampler must be asked.
+_Decisions = tuple[Any, ...]
 
 
 class Starter:
-    """Starts the spans of one tracer of the SDK's."""
+    """Starts and ends the spans of one tracer of the SDK's."""
 
-    def __init__(self, tracer: Any, prototype: Any, always: Any) -> None:
+    def __init__(self, tracer: Any, prototype: Any, sdk: Any) -> None:
         self._tracer = tracer
-        self._kind = type(prototype)
-        self._span = {name: value for name, value in vars(prototype).items() if name in _SHARED}
-        self._attributes = {name: value for name, value in vars(prototype._attributes).items() if name != "_lock"}
-        self._list = _lazy(type(prototype._events))
-        self._most = {"events": prototype._limits.max_events, "links": prototype._limits.max_links}
-        sampler = tracer.sampler
-        roots = [getattr(sampler, name, None) for name in ("_root", "_local_parent_sampled")]
-        #: The sampler of the SDK's default, which samples every root and every child of a sampled span.
-        self._default = sampler if type(sampler).__name__ == "ParentBased" and roots == [always, always] else None
-        self._sampled = always.should_sample(None, 1, "").decision
+        self.kind = span_class(tracer, prototype, _SHARED)
+        self._uncounted = prototype._record_end_metrics
+        self._quiet = type(tracer._tracer_metrics).__name__ == "NoOpTracerMetrics"
+        self._plain_ids = type(tracer.id_generator) is sdk.RandomIdGenerator
+        self._drop, self._sample = sdk.sampling.Decision.DROP, sdk.sampling.Decision.RECORD_AND_SAMPLE
+        self._sampler: Any = None
+        self._decisions: _Decisions = (None,) * 5
+        #: Whether spans without a parent are dropped, whatever they are.
+        self.sheds = False
+        self._ask()
+        self._one_by_one = sdk.SynchronousMultiSpanProcessor
+        self._processors: Any = None
+        self._heard = self._heard_at_end = True
+        self._takes: tuple[tuple[Callable[[Any], object], bool], ...] = ()
 
     @staticmethod
     @lru_cache(maxsize=4)  # each is made by a provider, and the SDK's providers leave a trace in the process
@@ -80,92 +92,182 @@ class Starter:
                 ALWAYS_ON, tracer.resource, span_limits=tracer._span_limits, shutdown_on_exit=False
             ).get_tracer("otel_llm")
             prototype: Any = like.start_span("prototype")
-            fields, held, lists = vars(prototype), prototype._attributes, (prototype._events, prototype._links)
+            identity: Any = prototype.get_span_context()
+            fields, held = vars(prototype), prototype._attributes
             if (
                 fields.keys() != _OWN | _SHARED
                 or vars(held).keys() != _ATTRIBUTES
                 or held.max_value_len is not None
-                or (held.maxlen is not None and held.maxlen < _FEW)
-                or any(vars(each).keys() != _LIST for each in lists)
-                or type(lists[0]) is not type(lists[1])
+                or (held.maxlen is not None and held.maxlen < MOST_ATTRIBUTES)
+                or type(prototype._events) is not type(prototype._links)
+                or tuple(identity) != (identity.trace_id, identity.span_id, False, *identity[3:5], True)
             ):
                 return None
-            fields["_sampler"], fields["_span_processor"] = tracer.sampler, tracer.span_processor
-            for name in ("instrumentation_info", "_instrumentation_scope"):
-                fields[f"_{name.lstrip('_')}"] = getattr(tracer, name)
-            return Starter(tracer, prototype, ALWAYS_ON)
+            return Starter(tracer, prototype, sdk)
         except Exception:
             fault("looking at the SDK's spans")
             return None
 
-    def start(self, name: str, kind: SpanKind, attributes: dict[str, Any]) -> Span:
-        """A span that begins now, below the current one. ``attributes`` are few and of plain types."""
+    def unseen(self, here: Context) -> Any:
+        """What is current in place of a span that would not be recorded in the context ``here``.
+
+        ``None`` where it would be, and where that is known only when the sampler is asked.
+        """
+        if self._tracer.sampler is not self._sampler:
+            self._ask()
+        around: Any = here.get(SPAN)
+        parent: Any = None if around is None else around.get_span_context()
+        if parent is None or not parent[5]:
+            below, flags, state = 0, _RANDOM, _STATELESS
+        else:
+            below, flags, state = 1 + (parent[3] & _SAMPLED) + 2 * parent[2], parent[3] & _RANDOM, parent[4]
+        if self._decisions[below] is not self._drop or not self._quiet or not self._plain_ids:
+            return None
+        span = object.__new__(NonRecordingSpan)
+        trace_id = parent[0] if below else getrandbits(128) or 1
+        span._context = tuple.__new__(SpanContext, (trace_id, getrandbits(64) or 1, False, _FLAGS[flags], state, True))
+        return span
+
+    def start(self, name: str, kind: SpanKind, attributes: dict[str, Any], here: Context) -> Any:
+        """A span that begins now, below that of the context ``here``; one that is recorded is of the class ``kind``.
+
+        ``attributes`` are few and of plain types; what is added to them is added to the span.
+        """
         tracer = self._tracer
-        parent: SpanContext | None = get_current_span().get_span_context()
+        parent: Any = here.get(SPAN)
+        if parent is not None:
+            parent = parent.get_span_context() if hasattr(parent, "get_span_context") else None
         if not tracer._is_enabled():
             return NonRecordingSpan(parent or INVALID_SPAN_CONTEXT)
-        ids = tracer.id_generator
-        if parent is None or not parent.is_valid:
-            parent = None
-            trace_id = ids.generate_trace_id()
-            random = ids.is_trace_id_random()
+        if parent is None or not parent[5]:  # it is not valid
+            parent, below = None, 0
+            ids = tracer.id_generator
+            trace_id = (getrandbits(128) or 1) if self._plain_ids else ids.generate_trace_id()
+            chance = _RANDOM if self._plain_ids or ids.is_trace_id_random() else 0
         else:
-            trace_id = parent.trace_id
-            random = parent.trace_flags.random_trace_id
-        if tracer.sampler is self._default and (
-            parent is None or (parent.trace_flags.sampled and not parent.is_remote)
-        ):
-            decision = self._sampled
-            state = None if parent is None else parent.trace_state
-            held = attributes.copy()
-        else:
+            trace_id, flags = parent[0], parent[3]
+            below = 1 + (flags & _SAMPLED) + 2 * parent[2]
+            chance = _RANDOM if flags.random_trace_id else 0
+        if tracer.sampler is not self._sampler:
+            self._ask()
+        decision, said = self._decisions[below], None
+        if decision is None:
             said = tracer.sampler.should_sample(None, trace_id, name, kind, attributes, ())
-            decision, state, held = said.decision, said.trace_state, dict(said.attributes)
-        flags = _FLAGS[decision.is_sampled() | random << 1]
-        context = SpanContext(trace_id, ids.generate_span_id(), False, flags, state)
-        counted = tracer._tracer_metrics.start_span(parent, decision)
-        if not decision.is_recording():
-            return NonRecordingSpan(context)
-        bounded: Any = BoundedAttributes.__new__(BoundedAttributes)
-        bounded.__dict__.update(self._attributes, _dict=held, _lock=Lock())
-        events, links = object.__new__(self._list), object.__new__(self._list)
-        events.most, links.most = self._most["events"], self._most["links"]
-        span: Any = object.__new__(self._kind)
-        span.__dict__.update(
-            self._span,
-            _resource=tracer.resource,
-            _name=name,
-            _context=context,
-            _parent=parent,
-            _kind=kind,
-            _start_time=time_ns(),
-            _lock=Lock(),
-            _attributes=bounded,
-            _events=events,
-            _links=links,
-            _record_end_metrics=counted,
+            decision, state = said.decision, said.trace_state
+        else:
+            state = None if parent is None else parent[4]
+        identity = tuple.__new__(
+            SpanContext,
+            (
+                trace_id,
+                (getrandbits(64) or 1) if self._plain_ids else tracer.id_generator.generate_span_id(),
+                False,
+                _FLAGS[(decision is self._sample) | chance],
+                _STATELESS if state is None else state,
+                True,
+            ),
         )
-        tracer.span_processor.on_start(span, parent_context=None)
-        return cast(Span, span)
+        counted = None if self._quiet else tracer._tracer_metrics.start_span(parent, decision)
+        if decision is self._drop:
+            return NonRecordingSpan(identity)
+        if said is not None:
+            added = dict(said.attributes)
+            attributes.clear()
+            attributes.update(added)
+        span = object.__new__(self.kind)
+        span._name = name
+        span._context = identity
+        span._parent = parent
+        span._kind = kind
+        span.held = attributes
+        if counted is not None:
+            span._record_end_metrics = counted
+        processor = tracer.span_processor
+        if processor is not span._span_processor:
+            span._span_processor = processor
+        if tracer.resource is not span._resource:  # a fork has another
+            span._resource = tracer.resource
+        span._start_time = time_ns()
+        if self._heard or getattr(processor, "_span_processors", None) is not self._processors:
+            self._look(processor)
+            processor.on_start(span, parent_context=None)
+        return span
+
+    def end(self, span: Any, at: int) -> None:
+        """Ends a span that it started, ``at`` so many nanoseconds since 1970.
+
+        The SDK hands a copy to processors; a span that has ended does not change, and goes to them itself.
+        """
+        if type(span) is not self.kind or span._end_time is not None:
+            span.end(at)
+            return
+        span._end_time = at
+        if span.late:
+            span._attributes._immutable = True
+        if (counted := span._record_end_metrics) is not self._uncounted:
+            counted()
+        processor = span._span_processor
+        if self._heard_at_end or getattr(processor, "_span_processors", None) is not self._processors:
+            processor._on_ending(span)
+            processor.on_end(span)
+            return
+        sampled = span._context[3] & _SAMPLED
+        for take, any in self._takes:
+            if sampled or any:
+                take(span)
+
+    def _ask(self) -> None:
+        """Sees what the sampler decides by itself."""
+        self._sampler = self._tracer.sampler
+        self._decisions = _decisions(self._sampler)
+        self.sheds = self._decisions[0] is self._drop
+
+    def _look(self, processor: Any) -> None:
+        """Sees what the processors do at the start of a span, before its end, and with it."""
+        if type(processor) is self._one_by_one and (found := processor._span_processors) is not self._processors:
+            self._heard, self._heard_at_end = _listens(found, "on_start"), _listens(found, "_on_ending")
+            self._takes = tuple(map(_takes, found))
+            self._processors = found
 
 
-def _lazy(kind: Any) -> Any:
-    """The SDK's list of events and links, made when something is put into it, which is hardly ever."""
+def _takes(processor: Any) -> tuple[Callable[[Any], object], bool]:
+    """What takes a span that has ended, and whether it takes those that are not sampled: of the SDK's batch processor,
+    which asks a span for that by five functions, the batch.
+    """
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    class Lazy(kind):  # type: ignore[misc]
-        dropped = 0
-        most: int | None = None
-        _dq: ClassVar[deque[Any]] = deque(maxlen=0)
-        _lock = Lock()
+    emit = getattr(getattr(processor, "_batch_processor", None), "emit", None)
+    if type(processor) is BatchSpanProcessor and "on_end" not in vars(processor) and emit is not None:
+        return emit, False
+    return processor.on_end, True
 
-        def append(self, item: Any) -> None:
-            if "_lock" not in vars(self):
-                kind.__init__(self, self.most)
-            super().append(item)
 
-        def extend(self, seq: Any) -> None:
-            if "_lock" not in vars(self):
-                kind.__init__(self, self.most)
-            super().extend(seq)
+def _decisions(sampler: Any) -> _Decisions:
+    """What a sampler decides, where that depends on nothing but the parent: the SDK's static ones do, each by itself
+    or below its ``ParentBased``.
+    """
+    from opentelemetry.sdk.trace.sampling import ParentBased, StaticSampler
 
-    return Lazy
+    if type(sampler) is not ParentBased:
+        return (getattr(sampler, "_decision", None) if type(sampler) is StaticSampler else None,) * 5
+    names = (
+        "_root",
+        "_local_parent_not_sampled",
+        "_local_parent_sampled",
+        "_remote_parent_not_sampled",
+        "_remote_parent_sampled",
+    )
+    each = (getattr(sampler, name, None) for name in names)
+    root, apart, below, far_apart, far_below = (
+        getattr(one, "_decision", None) if type(one) is StaticSampler else None for one in each
+    )
+    return root, apart, below, far_apart, far_below
+
+
+def _listens(processors: Iterable[Any], name: str) -> bool:
+    """Whether a method of any of the processors is another than those of the SDK's that do nothing."""
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+
+    nothing = {getattr(kind, name, None) for kind in (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)}
+    return any(name in vars(each) or getattr(type(each), name, None) not in nothing for each in processors)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
-from otel_llm.flow import HookPatch, Method, Patch, PatchBase
+from otel_llm.flow import Method, Patch, PatchBase
+from otel_llm.hooks import HookPatch
 from otel_llm.provider import Provider
 from otel_llm.session_patches import SessionPatch
 from otel_llm.session_patches import targets as session_targets

@@ -12,7 +12,20 @@ ROOT = Path(__file__).parent.parent
 
 #: The library's floors, lowest first. A module imports from its own floor or below.
 FLOORS = (
-    {"attribute", "attributes", "errors", "config", "plain", "cut", "redaction", "runs", "installed", "fork", "paths"},
+    {
+        "ambient",
+        "attribute",
+        "attributes",
+        "errors",
+        "config",
+        "plain",
+        "cut",
+        "redaction",
+        "runs",
+        "installed",
+        "fork",
+        "paths",
+    },
     {
         "context",
         "handles",
@@ -22,6 +35,7 @@ FLOORS = (
         "switches",
         "provider",
         "span",
+        "span_class",
         "content",
         "completion",
         "events",
@@ -29,10 +43,10 @@ FLOORS = (
         "labels",
         "series",
     },
-    {"providers", "interceptor", "scope", "invocation", "asked", "failure", "record", "prompts", "pricing"},
+    {"providers", "interceptor", "scope", "invocation", "unseen", "asked", "failure", "record", "prompts", "pricing"},
     {"stream", "reaper", "guardrails", "headers"},
     {"handed", "raw"},
-    {"flow"},
+    {"flow", "hooks"},
     {"session"},
     {"session_patches", "targets"},
     {"export", "delivery", "patches", "entry", "instrument", "local", "testing"},

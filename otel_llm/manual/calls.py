@@ -11,10 +11,10 @@ from typing import Any, TypedDict, Unpack
 from opentelemetry.trace import Span, SpanContext
 
 from otel_llm import attributes as a
+from otel_llm.ambient import suppressed
 from otel_llm.config import fault
 from otel_llm.context import context
 from otel_llm.errors import OtelLLMError
-from otel_llm.flow import suppressed
 from otel_llm.manual.live import Call, CallFailed, Live
 from otel_llm.manual.own import Asked, Own, inference
 from otel_llm.manual.recipe import Recipe

@@ -14,10 +14,10 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, Status, StatusCode, set_span_in_context
 
 from otel_llm import attributes as a
+from otel_llm.ambient import suppressed
 from otel_llm.config import fault
 from otel_llm.context import current
 from otel_llm.errors import error_type
-from otel_llm.flow import suppressed
 from otel_llm.manual.entered import Entered
 from otel_llm.patches import in_force
 

@@ -155,17 +155,18 @@ class Own(Invocation):
     def enter(self) -> Place:
         """Makes the span the current one; trace headers are held back from models only."""
         inside = set_span_in_context(self.span)
-        return Place(inside, otel_context.attach(inside), active.set(None if self.step else self))
+        return inside, otel_context.attach(inside), active.set(None if self.step else self)
 
     def leave(self, place: Place, error: BaseException | None = None) -> None:
         """Goes back, unless it is left in another context than it was entered in: there is nothing to go back to."""
-        if otel_context.get_current() is not place.context:
+        inside, token, outer = place
+        if otel_context.get_current() is not inside:
             return
         try:
-            active.reset(place.active)
+            active.reset(outer)
         except ValueError:  # a copy of the context, as every task has one
             return
-        otel_context.detach(place.token)
+        otel_context.detach(token)
 
     # What goes on inside it ---------------------------------------------------------------------------------------
 

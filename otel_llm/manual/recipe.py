@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
 from otel_llm import headers, others
+from otel_llm.ambient import current, suppressed
 from otel_llm.config import fault
-from otel_llm.flow import suppressed
 from otel_llm.manual.entered import Entered
 from otel_llm.manual.live import Live
 from otel_llm.manual.own import Asked, Own
@@ -97,7 +97,9 @@ def begin(asked: Asked, params: Mapping[str, Any]) -> Own | None:
     if scope is None or suppressed():
         return None
     try:
-        adopted = None if asked.parent is not None else others.adoptable(asked.endpoint.operation, scope.tracer)
+        adopted = (
+            None if asked.parent is not None else others.adoptable(asked.endpoint.operation, scope.tracer, current())
+        )
         own = Own(scope, asked, params, adopted)
         if not own.step:
             headers.hold_back()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_llm import attributes as a
+from otel_llm.interceptor import Interceptor
 
 from .book import PriceBook
-from .usage import Usage
 
 if TYPE_CHECKING:
     from otel_llm.invocation import Invocation
@@ -50,7 +50,7 @@ _VERSION, _STATUS = a.PRICE_VERSION.name, a.COST_STATUS.name
 _NANO = 1_000_000_000
 
 
-class Pricing:
+class Pricing(Interceptor):
     """The interceptor that prices a call from its token counts when it ends.
 
     The model that answered is looked up first, then the one that was asked for. A call whose model or usage is unknown
@@ -64,9 +64,6 @@ class Pricing:
     def __init__(self, book: PriceBook | None = None) -> None:
         self._book = book
 
-    def before(self, call: Invocation) -> None:
-        """Nothing is known yet."""
-
     def after(self, call: Invocation) -> None:
         """Set the cost attributes; microseconds, no input or output."""
         values: dict[str, Any] = call.values
@@ -75,14 +72,19 @@ class Pricing:
         if _INPUT not in values and _OUTPUT not in values:
             values.setdefault(_STATUS, "unpriced")
             return
-        book = self._book or PriceBook.load()
-        tier = next(filter(None, map(values.get, _TIERS)), None)
-        rates = None
-        for model in (values.get(_RESPONSE_MODEL), values.get(_REQUEST_MODEL)):
-            if model and (rates := book.rates(call.provider, model, tier, call.at)):
+        if (book := self._book) is None:
+            book = self._book = PriceBook.load()
+        tier = None
+        for name in _TIERS:
+            if tier := values.get(name):
                 break
+        rates = None
+        if model := values.get(_RESPONSE_MODEL):
+            rates = book.rates(call.provider, model, tier, call.at)
+        if rates is None and (model := values.get(_REQUEST_MODEL)):
+            rates = book.rates(call.provider, model, tier, call.at)
         try:
-            charge = rates.charge(Usage._make(map(values.get, _COUNTS, _NONE))) if rates else None
+            charge = rates.charge(tuple(map(values.get, _COUNTS, _NONE))) if rates else None
         except TypeError:  # counts that are no numbers
             charge = None
         if rates is None or charge is None:

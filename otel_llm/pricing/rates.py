@@ -55,8 +55,8 @@ class Rates:
         self.version = version
         self.problem = problem
 
-    def charge(self, usage: Usage) -> Charge | None:
-        """What the call costs, or None when nothing that it used has a price.
+    def charge(self, usage: tuple[int, ...]) -> Charge | None:
+        """What the call costs, or None when nothing that it used has a price; ``usage`` as :class:`Usage` lists it.
 
         Counts that contradict each other are cut to what is possible, and ``problem`` says so.
         """
@@ -85,7 +85,7 @@ class Rates:
                 (write * rates[3] + _HALF) // _NANO,
                 problem,
             )
-        tokens, doubt = split(usage)
+        tokens, doubt = split(Usage._make(usage))
         costs = [count * rate for count, rate in zip(tokens, rates, strict=True)]
         fresh, text, text_read, written, thinking, audio, image, video, audio_read, image_read, speech, picture = costs
         return (

@@ -6,17 +6,21 @@ that are handed to another thread, in a small table of the process.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from contextvars import ContextVar
+from hashlib import sha256
+from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from otel_llm import attributes as a
 from otel_llm.config import fault
+from otel_llm.content import TEXT
 from otel_llm.fork import guard
+from otel_llm.interceptor import Interceptor
 
 if TYPE_CHECKING:
     from otel_llm.invocation import Invocation
@@ -41,6 +45,17 @@ _VARIABLE = a.PROMPT_VARIABLE.name
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str).encode
 
 
+def _own_sha256() -> Any:
+    """Python's own SHA-256, which begins in half the time that OpenSSL's takes and is slower from then on."""
+    for name in ("_sha2", "_sha256"):  # since 3.12, and before
+        with suppress(ImportError):
+            return import_module(name).sha256
+    return sha256
+
+
+_small_sha256 = _own_sha256()
+
+
 class Rendered:
     """One render: texts only, so that nothing of the application is kept alive."""
 
@@ -59,7 +74,8 @@ class Rendered:
     def variables_hash(self) -> str:
         """SHA-256 of the variables as canonical JSON, in hexadecimal."""
         if not self._hash:
-            self._hash = hashlib.sha256(self.variables.encode()).hexdigest()
+            data = self.variables.encode()
+            self._hash = (_small_sha256 if len(data) < 4096 else sha256)(data).hexdigest()
         return self._hash
 
     @property
@@ -78,22 +94,19 @@ class Table:
 
     def __init__(self) -> None:
         self._lock = guard(Lock())
-        self._entries: OrderedDict[str, Rendered] = OrderedDict()
+        self.entries: OrderedDict[str, Rendered] = OrderedDict()
         self._lengths: Counter[int] = Counter()
         self._size = 0
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
     def add(self, rendered: Rendered) -> None:
         """Remembers a render, and forgets older ones where it is too much."""
         with self._lock:
-            self._forget(self._entries.pop(rendered.text, None))
-            self._entries[rendered.text] = rendered
+            self._forget(self.entries.pop(rendered.text, None))
+            self.entries[rendered.text] = rendered
             self._lengths[len(rendered.text)] += 1
             self._size += len(rendered.text) + len(rendered.variables)
-            while len(self._entries) > TABLE_ENTRIES or self._size > TABLE_SIZE:
-                self._forget(self._entries.popitem(last=False)[1])
+            while len(self.entries) > TABLE_ENTRIES or self._size > TABLE_SIZE:
+                self._forget(self.entries.popitem(last=False)[1])
 
     def _forget(self, rendered: Rendered | None) -> None:
         if rendered is None:
@@ -106,7 +119,7 @@ class Table:
 
     def get(self, text: str) -> Rendered | None:
         """The render of exactly this text; texts of a length that no render has are not even hashed."""
-        return self._entries.get(text) if len(text) in self._lengths else None
+        return self.entries.get(text) if len(text) in self._lengths else None
 
 
 _recent: ContextVar[tuple[Rendered, ...]] = ContextVar("otel_llm.rendered", default=())
@@ -173,7 +186,7 @@ class Use:
         self.__exit__()
 
 
-class PromptLink:
+class PromptLink(Interceptor):
     """The interceptor that puts the name and version of the prompt on each call that came from one.
 
     Where content is kept, so are the variables, each as text.
@@ -184,7 +197,7 @@ class PromptLink:
     def before(self, call: Invocation) -> None:
         """Links the call, explicitly or by the texts that it carries."""
         used = _explicit.get()
-        if not (used or _table or _recent.get()):
+        if not (used or _table.entries or _recent.get()):
             return
         rendered = carried(call.input_texts())
         if used and (rendered is None or rendered.prompt != used[-1]):
@@ -202,7 +215,4 @@ class PromptLink:
             values[_VARIABLES_HASH] = rendered.variables_hash
             if call.kept is not None:
                 for name, value in rendered.texts.items():
-                    call.kept.value(_VARIABLE + name, value)
-
-    def after(self, call: Invocation) -> None:
-        """Nothing is left to do."""
+                    call.kept.keep(_VARIABLE + name, value, TEXT)

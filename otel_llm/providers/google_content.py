@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_llm import attributes as a
 from otel_llm.messages import Message
-from otel_llm.provider import Params, get
+from otel_llm.provider import Params, dig, fields, get
 from otel_llm.providers import google_messages as m
 from otel_llm.providers.google_shared import FREE, pair, tier_asked, tier_given, word
 from otel_llm.providers.google_streams import ContentFold
@@ -18,7 +18,18 @@ _OUTPUT_TYPES = {"application/json": "json", "text/x.enum": "text", "text/plain"
 _MODALITIES = {"TEXT": "text", "IMAGE": "image", "AUDIO": "speech"}
 
 
+#: Parameters that say more than the table of parameters does.
+_SAY_MORE = frozenset(
+    {
+        "service_tier", "http_options", "candidate_count", "response_modalities", "response_schema",
+        "response_json_schema", "response_mime_type", "thinking_config",
+    }
+)  # fmt: skip
+
+
 def _request(params: Params) -> Mapping[a.Attribute, Any]:
+    if _SAY_MORE.isdisjoint(params):
+        return {}
     values = tier_asked(params)
     count = params.get("candidate_count")
     if isinstance(count, int) and count != 1:
@@ -44,7 +55,7 @@ def _output_type(params: Params) -> str | None:
 
 def _whole(response: Any) -> Any:
     """An answer; where the caller wants it as the JSON that came (``should_return_http_response``), made of that."""
-    body = get(get(response, "sdk_http_response"), "body")
+    body = dig(response, "sdk_http_response", "body")
     return type(response).model_validate_json(body) if isinstance(body, str) else response
 
 
@@ -55,28 +66,30 @@ def _output(response: Any) -> list[Message]:
 def details(response: Any) -> Mapping[a.Attribute, Any]:
     """What of an answer is not tabular: why it ended, who served it, its tokens by modality."""
     whole = _whole(response)
-    usage = get(whole, "usage_metadata")
-    values = {**tier_given(response, usage), **modalities(usage)}
+    held = fields(whole)
+    usage = held.get("usage_metadata")
+    values = modalities(usage)
+    values |= tier_given(response, usage)
     if whole is not response:
         response = whole
         values |= counts(usage)
         for attribute, name in ((a.RESPONSE_MODEL, "model_version"), (a.RESPONSE_ID, "response_id")):
             if (value := get(whole, name)) is not None:
                 values[attribute] = value
-    candidates = get(response, "candidates") or ()
+    candidates = held.get("candidates") or ()
     reasons = [m.finish_reason(candidate) for candidate in candidates]
     if "content_filter" in reasons:
         blocked = get(candidates[reasons.index("content_filter")], "finish_reason")
         values[a.BLOCK_REASON] = str(getattr(blocked, "value", blocked))
-    if not reasons and (blocked := get(get(response, "prompt_feedback"), "block_reason")):
+    if not reasons and (blocked := get(held.get("prompt_feedback"), "block_reason")):
         reasons = ["content_filter"]
         values[a.BLOCK_REASON] = str(getattr(blocked, "value", blocked))
     if any(reasons):
         values[a.FINISH_REASONS] = reasons
-    if get(response, "automatic_function_calling_history"):
+    if held.get("automatic_function_calling_history"):
         values[a.COST_STATUS] = "partial"
     for candidate in candidates:
-        if (grounding := get(candidate, "grounding_metadata")) is not None:
+        if (grounding := dig(candidate, "grounding_metadata")) is not None:
             searches = sum(len(get(grounding, name) or ()) for name in ("web_search_queries", "image_search_queries"))
             if searches:
                 values[a.WEB_SEARCHES] = values.get(a.WEB_SEARCHES, 0) + searches
@@ -85,15 +98,17 @@ def details(response: Any) -> Mapping[a.Attribute, Any]:
 
 
 def _embedding_details(response: Any) -> Mapping[a.Attribute, Any]:
-    usage = get(response, "usage_metadata")
-    values = {**tier_given(response, usage), **(modalities(usage) if usage is not None else {})}
-    embeddings = get(response, "embeddings") or ()
-    vector = get(embeddings[0], "values") if embeddings else None
+    held = fields(response)
+    usage = held.get("usage_metadata")
+    values = modalities(usage)
+    values |= tier_given(response, usage)
+    embeddings = held.get("embeddings") or ()
+    vector = dig(embeddings[0], "values") if embeddings else None
     if vector:
         values[a.DIMENSION_COUNT] = len(vector)
-    counts = [get(get(embedding, "statistics"), "token_count") for embedding in embeddings]
+    counts = [dig(embedding, "statistics", "token_count") for embedding in embeddings]
     counted = [int(count) for count in counts if count is not None]
-    reported = get(usage, "prompt_token_count")
+    reported = dig(usage, "prompt_token_count")
     if reported is not None or counted:
         values[a.INPUT_TOKENS] = reported if reported is not None else sum(counted)
         values[a.OUTPUT_TOKENS] = 0

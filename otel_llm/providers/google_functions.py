@@ -85,9 +85,8 @@ def _answered(call: Invocation, args: _Args, kwargs: _Kwargs) -> _Around:
         call.rounds.append(response)
 
 
-def _offered(call: Invocation, args: _Args, kwargs: _Kwargs) -> _Around:
+def _offered(call: Invocation, functions: Any) -> None:
     """The SDK has functions that it may run."""
-    functions = yield
     call.busy = bool(functions)
 
 
@@ -134,7 +133,7 @@ HOOKS = (
         module="google.genai._extra_utils",
         function="get_function_map",
         async_function=None,
-        around=_offered,
+        after=_offered,
     ),
     Hook(
         module="google.genai._extra_utils",

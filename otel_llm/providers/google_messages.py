@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_llm.config import fault
 from otel_llm.messages import Message, Part, message
-from otel_llm.provider import Params, Sent, get
+from otel_llm.provider import Params, Sent, dig, fields, get
 from otel_llm.providers.google_parts import either, media, parts
 
 #: The conventions' finish reasons, by Gemini's; any other is given in lower case.
@@ -36,13 +36,16 @@ _ROLES = {"model": "assistant", "function": "tool"}
 
 def finish_reason(candidate: Any) -> str:
     """Why a candidate ended, in the conventions' words; empty where it has not. Gemini stops in order to call."""
-    reason = get(candidate, "finish_reason")
+    held = fields(candidate)
+    reason = held.get("finish_reason")
     if reason is None:
         return ""
-    name = str(getattr(reason, "value", reason))
-    found = _FINISH.get(name, name.lower())
-    if found == "stop" and any(get(part, "function_call") for part in get(get(candidate, "content"), "parts") or ()):
-        return "tool_call"
+    name = str.__str__(reason) if isinstance(reason, str) else str(getattr(reason, "value", reason))
+    found = _FINISH.get(name) or name.lower()
+    if found == "stop":
+        for part in dig(held, "content", "parts") or ():
+            if dig(part, "function_call"):
+                return "tool_call"
     return found
 
 
@@ -103,9 +106,11 @@ def sent(params: Params) -> Sent:
 def output(response: Any) -> list[Message]:
     """The candidates of a response."""
     found = []
-    for candidate in get(response, "candidates") or ():
-        item = message("assistant", _all(get(get(candidate, "content"), "parts") or ()))
-        item["finish_reason"] = finish_reason(candidate)
+    for candidate in dig(response, "candidates") or ():
+        said: list[Part] = []
+        for part in dig(candidate, "content", "parts") or ():
+            said += parts(part)
+        item: Message = {"role": "assistant", "parts": said, "finish_reason": finish_reason(candidate)}
         found.append(item)
     return found
 

@@ -29,7 +29,7 @@ def either(item: Any, name: str, alias: str) -> Any:
 def _parts(item: Any) -> list[Part]:
     text = get(item, "text")
     if isinstance(text, str):
-        return [{"type": "reasoning", "content": text} if get(item, "thought") else text_part(text)]
+        return [{"type": "reasoning" if get(item, "thought") else "text", "content": text}]
     if (call := either(item, "function_call", "functionCall")) is not None:
         return [tool_call_part(get(call, "name"), _arguments(call), get(call, "id"))]
     if (answer := either(item, "function_response", "functionResponse")) is not None:

@@ -6,7 +6,7 @@ A request that is sent twice is the same object both times, in every part of the
 from __future__ import annotations
 
 import weakref
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ from otel_llm.providers.google_shared import request_id
 if TYPE_CHECKING:
     from otel_llm.invocation import Invocation
 
-_Around = Generator[None, Any, None]
 _Args = tuple[Any, ...]
 _Kwargs = Mapping[str, Any]
 
@@ -43,43 +42,37 @@ def _sent(call: Invocation, request: Any) -> None:
         before.connected = 0
 
 
-def _http(call: Invocation, args: _Args, kwargs: _Kwargs) -> _Around:
+def _http(call: Invocation, args: _Args, kwargs: _Kwargs) -> None:
     """A request of the older part is sent."""
     _sent(call, args[1] if len(args) > 1 else kwargs["http_request"])
-    yield
 
 
-def _session(call: Invocation, args: _Args, kwargs: _Kwargs) -> _Around:
+def _session(call: Invocation, args: _Args, kwargs: _Kwargs) -> None:
     """aiohttp is to send it: a second time, after a connection was lost on the first."""
     if (sending := _sending.get()) is not None:
         sending.connected += 1
         if sending.connected > 1:
             call.retries += 1
-    yield
 
 
-def _generated(call: Invocation, args: _Args, kwargs: _Kwargs) -> _Around:
+def _generated(call: Invocation, args: _Args, kwargs: _Kwargs) -> None:
     """A request of the generated part is sent."""
     _sent(call, args[2] if len(args) > 2 else kwargs["request"])
-    yield
 
 
-def _answer(call: Invocation, args: _Args, kwargs: _Kwargs) -> _Around:
+def _answer(call: Invocation, response: Any) -> None:
     """The generated part has an answer, whose headers it does not hand on."""
-    response = yield
     call.identify(request_id, response)
 
 
-def _processed(call: Invocation, args: _Args, kwargs: _Kwargs) -> _Around:
+def _processed(call: Invocation, args: _Args, kwargs: _Kwargs) -> None:
     """An older generated part has an answer."""
     call.identify(request_id, kwargs.get("response"))
-    yield
 
 
-def _slept(call: Invocation, args: _Args, kwargs: _Kwargs) -> _Around:
+def _slept(call: Invocation, args: _Args, kwargs: _Kwargs) -> None:
     """An older generated part waits before it sends a request again."""
     call.retries += 1
-    yield
 
 
 HOOKS = (
@@ -87,42 +80,42 @@ HOOKS = (
         module="google.genai._api_client",
         function="BaseApiClient._request_once",
         async_function="BaseApiClient._async_request_once",
-        around=_http,
+        before=_http,
     ),
     Hook(
         module="google.genai._api_client",
         function=None,
         async_function="BaseApiClient._get_aiohttp_session",
-        around=_session,
+        before=_session,
     ),
     Hook(
         module="google.genai._gaos._hooks.sdkhooks",
         function="SDKHooks.before_request",
         async_function=None,
-        around=_generated,
+        before=_generated,
     ),
     Hook(
         module="google.genai._gaos._hooks.asyncsdkhooks",
         function=None,
         async_function="AsyncSDKHooks.before_request",
-        around=_generated,
+        before=_generated,
     ),
     Hook(
         module="google.genai._gaos.basesdk",
         function="BaseSDK.do_request",
         async_function="AsyncBaseSDK.do_request_async",
-        around=_answer,
+        after=_answer,
     ),
     Hook(
         module="google.genai._interactions._base_client",
         function="SyncAPIClient._process_response",
         async_function="AsyncAPIClient._process_response",
-        around=_processed,
+        before=_processed,
     ),
     Hook(
         module="google.genai._interactions._base_client",
         function="SyncAPIClient._sleep_for_retry",
         async_function="AsyncAPIClient._sleep_for_retry",
-        around=_slept,
+        before=_slept,
     ),
 )

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from otel_llm import attributes as a
-from otel_llm.provider import Endpoint, Params, Server, get
+from otel_llm.provider import Endpoint, Params, Server, dig, fields, get
 
 #: Parameters that say how a request travels, or that are in the messages.
 TRANSPORT = frozenset({"model", "contents", "http_options", "should_return_http_response"})
@@ -44,15 +44,16 @@ def pair(module: str, method: str, **described: Any) -> Endpoint:
 
 
 @lru_cache(maxsize=64)
-def _host(url: str) -> tuple[str | None, int | None]:
+def _server(url: str, vertex: bool) -> Server:
     parts = urlsplit(url)
-    return parts.hostname, parts.port or (80 if parts.scheme == "http" else 443)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    return Server("gcp.vertex_ai" if vertex else "gcp.gemini", parts.hostname, port)
 
 
 def server(resource: Any) -> Server:
     """Who a resource talks to: its client says, which newer resources that are generated keep in other places."""
     if (client := getattr(resource, "_api_client", None)) is not None:
-        url = get(getattr(client, "_http_options", None), "base_url")
+        url = dig(client, "_http_options", "base_url")
         vertex = getattr(client, "vertexai", False)
     elif (configuration := getattr(resource, "sdk_configuration", None)) is not None:
         url = configuration.server_url
@@ -61,15 +62,16 @@ def server(resource: Any) -> Server:
     else:
         client = resource._client
         url, vertex = client.base_url, getattr(client, "_is_vertex", False)
-    address, port = _host(str(url or ""))
-    return Server("gcp.vertex_ai" if vertex else "gcp.gemini", address, port)
+    return _server(str(url or ""), bool(vertex))
 
 
 def header(headers: Any, name: str) -> str | None:
     """A header, by its name in lower case; what the SDK keeps of the headers depends on the HTTP library below it."""
     found = headers.get(name)
     if found is None and isinstance(headers, dict):
-        found = next((value for key, value in headers.items() if key.lower() == name), None)
+        for key, value in headers.items():
+            if len(key) == len(name) and key.lower() == name:
+                return value if isinstance(value, str) else None
     return found if isinstance(found, str) else None
 
 
@@ -97,8 +99,9 @@ def tier_asked(params: Params) -> dict[a.Attribute, Any]:
 
 def tier_given(response: Any, usage: Any) -> dict[a.Attribute, Any]:
     """The service tier that answered: Vertex AI says it with the usage, the Developer API in a header."""
-    tier = get(usage, "traffic_type") or get(usage, "service_tier")
-    if not tier and (headers := get(get(response, "sdk_http_response"), "headers")):
+    held = fields(usage)
+    tier = held.get("traffic_type") or held.get("service_tier")
+    if not tier and (headers := dig(response, "sdk_http_response", "headers")):
         tier = header(headers, _GIVEN_BY)
     return {a.SERVICE_TIER_GIVEN: word(tier)} if tier else {}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from otel_llm import attributes as a
-from otel_llm.provider import get
+from otel_llm.provider import fields, get
 
 #: Where a modality's tokens are counted, among the input, the output and what was cached.
 INPUT = {
@@ -46,7 +46,8 @@ def split(
     """Adds the counts of a list of modalities."""
     for entry in entries or ():
         modality, tokens = get(entry, "modality"), get(entry, count)
-        attribute = attributes.get(str(getattr(modality, "value", modality)).upper())
+        name = modality if isinstance(modality, str) else str(getattr(modality, "value", modality))
+        attribute = attributes.get(str.upper(name))
         if attribute is not None and tokens is not None:
             values[attribute] = values.get(attribute, 0) + tokens
 
@@ -55,10 +56,12 @@ def modalities(usage: Any) -> dict[a.Attribute, Any]:
     """The counts by modality; an output of none where the API leaves a zero out."""
     values: dict[a.Attribute, Any] = {}
     if usage is not None:
-        if get(usage, "candidates_token_count") is None and get(usage, "thoughts_token_count") is None:
+        held = fields(usage)
+        if held.get("candidates_token_count") is None and held.get("thoughts_token_count") is None:
             values[a.OUTPUT_TOKENS] = 0
         for name, attributes in _BY_MODALITY:
-            split(get(usage, name), attributes, values)
+            if entries := held.get(name):
+                split(entries, attributes, values)
     return values
 
 

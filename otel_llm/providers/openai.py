@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from otel_llm.provider import Hook, Provider
@@ -22,14 +22,13 @@ if TYPE_CHECKING:
     from otel_llm.invocation import Invocation
 
 
-def _retried(call: Invocation, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Generator[None, Any, None]:
+def _retried(call: Invocation, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """The SDK waits before it sends a request again."""
     call.retries += 1
-    yield
 
 
 def _requests(resource: Any) -> Any:
-    return getattr(getattr(resource, "_client", None), "request", None)
+    return resource._client.request
 
 
 #: The helpers, which call ``create``.
@@ -55,7 +54,7 @@ OPENAI = Provider(
             module="openai._base_client",
             function="SyncAPIClient._sleep_for_retry",
             async_function="AsyncAPIClient._sleep_for_retry",
-            around=_retried,
+            before=_retried,
         ),
     ),
     sessions=(*openai_realtime.SESSIONS, *openai_responses_socket.SESSIONS),

@@ -94,12 +94,13 @@ _servers: dict[int, tuple[Any, Server]] = {}
 
 def server(resource: Any) -> Server:
     """Who a client talks to, worked out once for each address object, which is kept so that its id stays its own."""
-    url = resource._client.base_url
+    client = resource._client
+    url = client.__dict__.get("_base_url")  # to ask for it imports something, each time
     found = _servers.get(id(url))
-    if found is None:
+    if found is None or url is None:
         if len(_servers) >= 256:
             _servers.clear()
-        found = _servers[id(url)] = (url, _identify(resource._client, url))
+        found = _servers[id(url)] = (url, _identify(client, client.base_url))
     return found[1]
 
 

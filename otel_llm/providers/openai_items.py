@@ -6,12 +6,12 @@ What the application runs is a ``tool_call`` and its ``tool_call_response``; wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from otel_llm.config import fault
 from otel_llm.messages import Message, Part, blob_part, message, text_part, tool_call_part, uri_part
-from otel_llm.provider import Params, Sent, get
+from otel_llm.provider import Params, Sent, fields, get
 from otel_llm.providers.openai_messages import arguments, content_parts, listed, responded, safely, sent, text_of
 
 #: Items with which a response waits for the application.
@@ -30,7 +30,8 @@ _WAITING = frozenset(
 
 def finish_reason(response: Any) -> str:
     """Why a response ended, in the conventions' words; empty where it has not."""
-    status = get(response, "status")
+    held = fields(response)
+    status = held.get("status")
     if status in (None, "queued", "in_progress"):
         return ""
     if status == "incomplete":
@@ -38,8 +39,8 @@ def finish_reason(response: Any) -> str:
         return "length" if reason == "max_output_tokens" else text_of(reason or "incomplete")
     if status in ("failed", "cancelled"):
         return "error"
-    items = listed(get(response, "output"))
-    kinds = [kind_of(item) for item in items]
+    items = listed(held.get("output"))
+    kinds = kinds_of(items)
     if _WAITING.isdisjoint(kinds):
         return "stop"
     called = [get(item, "call_id") for item in items]
@@ -48,7 +49,19 @@ def finish_reason(response: Any) -> str:
     return "tool_call" if waits else "stop"
 
 
-def kind_of(item: Any) -> str:
+def kinds_of(items: Sequence[Any]) -> list[str]:
+    """The kinds of items, whatever they are."""
+    kinds = []
+    for item in items:
+        try:
+            kind = (item if type(item) is dict else item.__dict__)["type"]
+        except Exception:
+            kind = None
+        kinds.append(kind if type(kind) is str else _kind_of(item))
+    return kinds
+
+
+def _kind_of(item: Any) -> str:
     """The kind of an item, whatever it is."""
     try:
         return text_of(get(item, "type"))
@@ -89,10 +102,6 @@ def _server_response(item: Any, kind: str, **fields: Any) -> Part:
     }
 
 
-def _message(item: Any) -> list[Part]:
-    return content_parts(get(item, "content"))
-
-
 def _function_call(item: Any) -> list[Part]:
     return [tool_call_part(get(item, "name"), arguments(get(item, "arguments")), get(item, "call_id"))]
 
@@ -122,7 +131,8 @@ def _computer_output(item: Any) -> list[Part]:
 
 
 def _reasoning(item: Any) -> list[Part]:
-    texts = [get(entry, "text") for entry in (*listed(get(item, "summary")), *listed(get(item, "content")))]
+    held = fields(item)
+    texts = [get(entry, "text") for entry in (*listed(held.get("summary")), *listed(held.get("content")))]
     return [{"type": "reasoning", "content": text_of(text)} for text in texts if text]
 
 
@@ -233,22 +243,25 @@ def item_message(item: Any) -> Message:
         return message("user", [text_part(item)])
     kind = text_of(get(item, "type"))
     if kind in ("", "message"):
-        return message(text_of(get(item, "role") or "user"), _message(item))
+        return message(text_of(get(item, "role") or "user"), content_parts(get(item, "content")))
     role, read = _KINDS.get(kind, ("assistant", _mark))
     return message(role, read(item))
 
 
 def _parts(item: Any) -> list[Part]:
-    return item_message(item)["parts"]
+    held = fields(item)
+    return content_parts(held.get("content")) if held.get("type") == "message" else item_message(item)["parts"]
 
 
 def request(params: Params) -> Sent:
     """The input of a response; ``instructions`` and system and developer messages are instructions."""
     instructions = params.get("instructions")
-    first = [message("system", [text_part(instructions)])] if isinstance(instructions, str) else []
+    first: list[Message] = []
+    if isinstance(instructions, str):
+        first.append({"role": "system", "parts": [{"type": "text", "content": instructions}]})
     said = params.get("input")
     if isinstance(said, str):
-        return Sent(first, [message("user", [text_part(said)])])
+        return Sent(first, [{"role": "user", "parts": [{"type": "text", "content": said}]}])
     return sent(listed(said), item_message, first)
 
 

@@ -25,7 +25,7 @@ from otel_llm.messages import (
 from otel_llm.provider import Params, Sent, get
 
 #: The conventions' finish reasons, by OpenAI's.
-_FINISH = {"tool_calls": "tool_call", "function_call": "tool_call"}
+FINISH = {"tool_calls": "tool_call", "function_call": "tool_call"}
 _INSTRUCTING = ("system", "developer")
 _TEXT = frozenset({"text", "input_text", "output_text", "summary_text", "reasoning_text"})
 _FILE = frozenset({"file", "input_file"})
@@ -34,29 +34,38 @@ _SEEN = frozenset({"input_image", "computer_screenshot"})
 
 def finish_reason(reason: str | None) -> str:
     """A finish reason in the conventions' words; empty where there is none yet."""
-    return _FINISH.get(reason, reason) if reason else ""
+    return FINISH.get(reason, reason) if reason else ""
 
 
 def listed(value: Any) -> Sequence[Any]:
     """The items of a list, or of anything else that can be gone through again; an iterator is the SDK's to read."""
-    if isinstance(value, list | tuple):
+    if type(value) is list or isinstance(value, list | tuple):
         return value
-    if isinstance(value, str | bytes | bytearray | Mapping) or not isinstance(value, Collection):
+    if value is None or isinstance(value, str | bytes | bytearray | Mapping) or not isinstance(value, Collection):
         return ()
     return list(value)
 
 
 def sent(items: Iterable[Any], read: Callable[[Any], Message], first: list[Message]) -> Sent:
     """Instructions and messages apart, each in its order; an item that cannot be read is an empty message."""
-    found = Sent(first, [])
+    messages: list[Message] = []
     for item in items:
+        said: Message
         try:
-            said = read(item)
+            if (
+                type(item) is dict
+                and len(item) == 2
+                and type(content := item.get("content")) is str
+                and type(role := item.get("role")) is str
+            ):
+                said = {"role": role, "parts": [{"type": "text", "content": content}]}  # most are this
+            else:
+                said = read(item)
         except Exception:
             fault("reading a message")
             said = message("user", [{"type": "unreadable"}])
-        (found.instructions if said["role"] in _INSTRUCTING else found.messages).append(said)
-    return found
+        (first if said["role"] in _INSTRUCTING else messages).append(said)
+    return Sent(first, messages)
 
 
 def text_of(value: Any) -> str:
@@ -115,7 +124,18 @@ def content_parts(content: Any) -> list[Part]:
     """The parts of a message's content, which may be a text by itself."""
     if isinstance(content, str):
         return [text_part(content)]
-    return [part for item in listed(content) for part in safely(_parts, item)]
+    parts: list[Part] = []
+    for item in listed(content):
+        try:
+            held = item if type(item) is dict else item.__dict__
+            text = held["text"] if held["type"] in _TEXT else None
+        except Exception:
+            text = None
+        if type(text) is str:
+            parts.append({"type": "text", "content": text})  # most are this
+        else:
+            parts += safely(_parts, item)
+    return parts
 
 
 def safely(read: Callable[[Any], list[Part]], item: Any) -> list[Part]:
@@ -154,8 +174,6 @@ def _fields(item: Any) -> tuple[Callable[[str], Any], Mapping[str, Any]]:
 
 
 def _chat_message(item: Any) -> Message:
-    if type(item) is dict and len(item) == 2 and type(content := item.get("content")) is str and "role" in item:
-        return {"role": str(item["role"]), "parts": [{"type": "text", "content": content}]}  # most are this
     if isinstance(item, str):
         return message("user", [text_part(item)])
     field, extra = _fields(item)
@@ -231,7 +249,8 @@ def chat_output(response: Any) -> list[Message]:
             said = get(choice, "message")
             item = _spoken(said) or _chat_message(said)
             item["role"] = "assistant"
-            item["finish_reason"] = finish_reason(get(choice, "finish_reason"))
+            reason = get(choice, "finish_reason")
+            item["finish_reason"] = FINISH.get(reason, reason) if reason else ""
         except Exception:
             fault("reading a choice")
             item = message("assistant", [{"type": "unreadable"}])
@@ -265,7 +284,8 @@ def completions_output(response: Any) -> list[Message]:
 
 def embeddings(params: Params) -> Sent:
     """The texts that are embedded."""
-    return Sent([], [message("user", [text_part(item)]) for item in _texts(params.get("input"))])
+    texts = _texts(params.get("input"))
+    return Sent([], [{"role": "user", "parts": [{"type": "text", "content": text}]} for text in texts])
 
 
 def tool_definitions(params: Params) -> list[dict[str, Any]] | None:
@@ -273,6 +293,8 @@ def tool_definitions(params: Params) -> list[dict[str, Any]] | None:
 
     The provider's own tools have no name but their kind, or that of the server that they are behind.
     """
+    if "tools" not in params and "functions" not in params:
+        return None
     definitions = []
     for tool in (*listed(params.get("tools")), *listed(params.get("functions"))):
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from otel_llm import attributes as a
 from otel_llm.messages import Message, message
-from otel_llm.provider import Endpoint, Params, get, given
+from otel_llm.provider import Endpoint, Params, fields, get, given
 from otel_llm.providers import openai_items as items
 from otel_llm.providers.openai_messages import listed, tool_definitions
 from otel_llm.providers.openai_shared import (
@@ -18,6 +18,7 @@ from otel_llm.providers.openai_shared import (
     output_type,
     pair,
     reported,
+    usual,
 )
 from otel_llm.providers.openai_streams import ResponseFold
 
@@ -25,7 +26,13 @@ from otel_llm.providers.openai_streams import ResponseFold
 _CHARGED = frozenset({"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"})
 
 
+#: Parameters that say more than the table of parameters does.
+_SAY_MORE = frozenset({"text_format", "text", "reasoning", "conversation", "prompt"})
+
+
 def _request(params: Params) -> Mapping[a.Attribute, Any]:
+    if _SAY_MORE.isdisjoint(params):
+        return {}
     format = params.get("text_format") or get(params.get("text"), "format")
     values = dict(output_type(format)) if format is not None and given(format) else {}
     if effort := get(params.get("reasoning"), "effort"):
@@ -42,17 +49,21 @@ def _request(params: Params) -> Mapping[a.Attribute, Any]:
 
 
 def _details(response: Any) -> Mapping[a.Attribute, Any]:
-    values = {**reported(response), **failure(response), **moderated_beside(response)}
+    held = fields(response)
+    values = failure(response) if held.get("status") == "failed" else {}
+    if not usual(response):
+        values |= {**reported(response), **moderated_beside(response)}
     if reason := items.finish_reason(response):
         values[a.FINISH_REASONS] = [reason]
-    output = listed(get(response, "output"))
-    kinds = [items.kind_of(item) for item in output]
+    output = listed(held.get("output"))
+    kinds = items.kinds_of(output)
     if len(kinds) > 1 or kinds != ["message"]:
         if not _CHARGED.isdisjoint(kinds):
             values.setdefault(a.COST_STATUS, "partial")
-        searches = sum(_searched(item) for item, kind in zip(output, kinds, strict=True) if kind == "web_search_call")
-        if searches:
-            values[a.WEB_SEARCHES] = searches
+        if "web_search_call" in kinds:
+            searches = [item for item, kind in zip(output, kinds, strict=True) if kind == "web_search_call"]
+            if (many := sum(map(_searched, searches))) > 0:
+                values[a.WEB_SEARCHES] = many
         if "compaction" in kinds:
             values[a.CONVERSATION_COMPACTED] = True
     return values
@@ -68,7 +79,8 @@ def _compacted(response: Any) -> Mapping[a.Attribute, Any]:
 
 
 def _unfinished(response: Any) -> str | None:
-    return str(get(response, "id")) if get(response, "status") in ("queued", "in_progress") else None
+    held = fields(response)
+    return str(held.get("id")) if held.get("status") in ("queued", "in_progress") else None
 
 
 def _named(params: Params) -> str | None:

@@ -32,6 +32,11 @@ USAGE: dict[a.Attribute, str] = {
 }
 
 _UNKNOWN: Any = object()
+_NONE: Mapping[str, Any] = {}
+
+#: Fields of an answer that :func:`reported` and :func:`moderated_beside` read, and of its usage.
+_SAID = frozenset({"provider", "moderation"})
+_USED = frozenset({"cost", "estimated_cost", "cost_in_usd_ticks"})
 
 #: Units of xAI's cost in a dollar.
 _TICKS = 10**10
@@ -52,7 +57,19 @@ def extra(thing: Any) -> Mapping[str, Any]:
     """Fields of an answer that OpenAI's own API does not have."""
     if (found := getattr(thing, "__pydantic_extra__", _UNKNOWN)) is _UNKNOWN:
         found = getattr(thing, "model_extra", None)
-    return found or {}
+    return found or _NONE
+
+
+def usual(response: Any) -> bool:
+    """Whether an answer says nothing of :func:`reported` and :func:`moderated_beside`, as OpenAI's own do."""
+    try:
+        held = response.__dict__
+        said, used = response.__pydantic_extra__, held["usage"].__pydantic_extra__
+    except (AttributeError, KeyError):
+        return False
+    return (
+        (not said or _SAID.isdisjoint(said)) and (not used or _USED.isdisjoint(used)) and held.get("moderation") is None
+    )
 
 
 def _amount(value: Any) -> float | None:
@@ -108,7 +125,9 @@ def moderated(results: Sequence[Any]) -> dict[a.Attribute, Any]:
 
 def moderated_beside(response: Any) -> dict[a.Attribute, Any]:
     """The same of a request and its answer, where moderation was asked for beside the answer."""
-    moderation = getattr(response, "__dict__", extra(None)).get("moderation") or extra(response).get("moderation")
+    moderation = getattr(response, "__dict__", _NONE).get("moderation")
+    if moderation is None and (more := extra(response)):
+        moderation = more.get("moderation")
     if moderation is None:
         return {}
     results: list[Any] = []

@@ -8,7 +8,7 @@ from typing import Any
 from otel_llm import attributes as a
 from otel_llm.provider import Params, get, given
 from otel_llm.providers import openai_messages as m
-from otel_llm.providers.openai_shared import IDENTITY, moderated_beside, output_type, pair, reported
+from otel_llm.providers.openai_shared import IDENTITY, moderated_beside, output_type, pair, reported, usual
 from otel_llm.providers.openai_streams import ChatFold, CompletionFold
 
 
@@ -18,6 +18,8 @@ def _count(params: Params) -> dict[a.Attribute, Any]:
 
 
 def _chat_request(params: Params) -> Mapping[a.Attribute, Any]:
+    if "n" not in params and "response_format" not in params:  # as most
+        return {}
     format = params.get("response_format")
     values = _count(params)
     if format is not None and given(format):
@@ -26,8 +28,11 @@ def _chat_request(params: Params) -> Mapping[a.Attribute, Any]:
 
 
 def _choices(response: Any) -> Mapping[a.Attribute, Any]:
-    values = {**reported(response), **moderated_beside(response)}
-    reasons = [m.finish_reason(get(choice, "finish_reason")) for choice in get(response, "choices") or ()]
+    values = {} if usual(response) else {**reported(response), **moderated_beside(response)}
+    reasons = []
+    for choice in get(response, "choices") or ():
+        reason = get(choice, "finish_reason")
+        reasons.append(m.FINISH.get(reason, reason) if reason else "")
     if any(reasons):
         values[a.FINISH_REASONS] = reasons
     return values
@@ -35,7 +40,7 @@ def _choices(response: Any) -> Mapping[a.Attribute, Any]:
 
 def _embedding(response: Any) -> Mapping[a.Attribute, Any]:
     """The size of the embedding, where the caller asked for numbers, and no output tokens where usage was said."""
-    values = reported(response)
+    values = {} if usual(response) else reported(response)
     data = get(response, "data")
     vector = get(data[0], "embedding") if data else None
     if vector is not None and not isinstance(vector, str):

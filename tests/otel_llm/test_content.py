@@ -14,10 +14,11 @@ import pytest
 import otel_llm
 from otel_llm import attributes as a
 from otel_llm import config
-from otel_llm.content import LEAST_PART, LEAST_SPAN, MOST_VALUES, Content, Kept
+from otel_llm.content import DEFINITIONS, LEAST_PART, LEAST_SPAN, MESSAGES, MOST_VALUES, PARTS, Content, Kept
 from otel_llm.cut import cut_string, cut_text, dumps, share, size
 from otel_llm.messages import Message, blob_part, messages_json, text_part, tool_call_part, tool_response_part, uri_part
 from otel_llm.plain import CIRCLE, TOO_DEEP
+from otel_llm.prompts.link import Table
 from otel_llm.providers import PROVIDERS
 from otel_llm.redaction import WITHHELD
 from otel_llm.testing import Reply, ScriptedProvider
@@ -84,11 +85,11 @@ class Tree:
 def kept(rules: Content, sent: list[Message], came: list[Message] | None = None, **values: Any) -> Kept:
     """What is kept of a call."""
     kept = Kept(rules)
-    kept.messages(INPUT, sent)
+    kept.keep(INPUT, sent, MESSAGES)
     for name, value in values.items():
         kept.value(name, value)
     kept.answered()
-    kept.messages(OUTPUT, came or [])
+    kept.keep(OUTPUT, came or [], MESSAGES)
     kept.done()
     return kept
 
@@ -118,11 +119,11 @@ class TestBudgets:
         for name, value in said.items():
             found.value(name, value)
         sent, came, tools, system = tree.messages(), tree.messages(), tree.tools(), [tree.part() for _ in range(3)]
-        found.parts(SYSTEM, system)
-        found.messages(INPUT, sent)
-        found.definitions(TOOLS, tools)
+        found.keep(SYSTEM, system, PARTS)
+        found.keep(INPUT, sent, MESSAGES)
+        found.keep(TOOLS, tools, DEFINITIONS)
         found.answered()
-        found.messages(OUTPUT, came)
+        found.keep(OUTPUT, came, MESSAGES)
         found.done()
         assert sum(size(text) for text in found.values.values()) <= rules.span_bytes
         assert sum(size(text) for name, text in found.values.items() if name != OUTPUT) <= rules.span_bytes * 3 // 4
@@ -202,7 +203,7 @@ class TestBudgets:
         """However large a schema is, the tool is there by name."""
         tools = [{"type": "function", "name": f"t{n}", "parameters": {"properties": "x" * 90_000}} for n in range(3)]
         found = Kept(Content(part_bytes=2000))
-        found.definitions(TOOLS, tools)
+        found.keep(TOOLS, tools, DEFINITIONS)
         found.answered()
         assert [tool["name"] for tool in saved(found, TOOLS)] == ["t0", "t1", "t2"]
         assert found.truncated
@@ -222,7 +223,7 @@ class TestBudgets:
         found = Kept(Content(redact=lambda text: text))
         for number in range(50_000):
             found.value(f"v{number}", value)
-        found.messages(INPUT, user("hi"))
+        found.keep(INPUT, user("hi"), MESSAGES)
         found.answered()
         assert set(found.values) == {INPUT, *(f"v{number}" for number in range(MOST_VALUES - 1))}
         assert found.truncated
@@ -304,7 +305,7 @@ class TestOddValues:
 
     def test_a_message_that_cannot_be_written_costs_only_itself(self) -> None:
         found = Kept(Content())
-        found.messages(INPUT, [{"role": "user", "parts": [{"kind": "no type"}]}])
+        found.keep(INPUT, [{"role": "user", "parts": [{"kind": "no type"}]}], MESSAGES)
         found.value("other", {"a": 1})
         found.answered()
         assert found.values == {"other": '{"a":1}'}
@@ -359,9 +360,8 @@ class TestRedaction:
 
     def test_definitions_are_redacted_but_for_type_and_name(self) -> None:
         found = Kept(Content(redact=lambda _: "***"))
-        found.parts(
-            TOOLS, [{"type": "function", "name": "find", "description": "ada", "parameters": {"type": "object"}}]
-        )
+        tool = {"type": "function", "name": "find", "description": "ada", "parameters": {"type": "object"}}
+        found.keep(TOOLS, [tool], DEFINITIONS)
         found.answered()
         assert saved(found, TOOLS) == [
             {"type": "function", "name": "find", "description": "***", "parameters": {"***": "***"}}
@@ -512,11 +512,10 @@ class TestOnlyWhatIsNeeded:
         def never(*_: Any) -> Any:
             raise AssertionError("a message was read")
 
-        for name in ("messages_json", "parts_json", "to_json"):
-            monkeypatch.setattr(f"otel_llm.content.{name}", never)
+        monkeypatch.setattr("otel_llm.content.Kept.keep", never)
         monkeypatch.setattr("otel_llm.invocation.Invocation.sent", property(never))
         monkeypatch.setattr("otel_llm.invocation.Invocation.output_messages", property(never))
-        monkeypatch.setattr("otel_llm.prompts.link._table", {})  # of prompts that other tests have rendered
+        monkeypatch.setattr("otel_llm.prompts.link._table", Table())  # of prompts that other tests have rendered
         monkeypatch.setattr("otel_llm.prompts.link._recent", ContextVar("none", default=()))
         monkeypatch.setattr(config, "_said", set())
         otel_llm.instrument(tracer_provider=spans.provider, capture_content=False)

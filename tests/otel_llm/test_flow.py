@@ -19,7 +19,7 @@ from opentelemetry.trace import NoOpTracerProvider, StatusCode
 
 import otel_llm
 from otel_llm import config
-from otel_llm.flow import suppressed
+from otel_llm.ambient import suppressed
 from otel_llm.interceptor import Answer
 from otel_llm.invocation import Invocation
 from otel_llm.provider import Endpoint
@@ -359,7 +359,7 @@ def test_without_a_provider_of_spans_the_sdk_is_called_at_once(
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
     otel_llm.instrument(tracer_provider=trace.ProxyTracerProvider())
     with monkeypatch.context() as followed:
-        followed.setattr("otel_llm.flow.run", run)
+        followed.setattr("otel_llm.flow.begin", run)
         assert openai_client.chat.completions.create(**CHAT).choices
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", spans.provider)
     assert openai_client.chat.completions.create(**CHAT).choices

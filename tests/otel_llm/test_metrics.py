@@ -288,7 +288,7 @@ class TestCalls:
         meters = Meters()
         otel_llm.instrument(tracer_provider=spans.provider)
         openai_client.chat.completions.create(**GPT)
-        monkeypatch.setattr("otel_llm.metrics.get_meter_provider", lambda: meters.provider)
+        monkeypatch.setattr("opentelemetry.metrics._internal._METER_PROVIDER", meters.provider)
         openai_client.chat.completions.create(**GPT)
         assert meters.point(DURATION).count == 1
 

@@ -9,6 +9,7 @@ import asyncio
 import functools
 import inspect
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -39,6 +40,8 @@ Turn = Callable[[], None]
 def nothing_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing has been said yet, and in the end every method is the SDK's own again."""
     monkeypatch.setattr(others, "_said", set())
+    for name in others.OTHERS.keys() - others.AT_IMPORT:  # the real ones have been imported by then
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setattr(switches, "_hooked", set())  # a module is imported once, a stand-in for it many times
     places = [owner(*method) for method in (*standins.METHODS, standins.ASYNC_CHAT)]
     before = {place: vars(place[0])[place[1]] for place in places}
@@ -436,7 +439,7 @@ def langchain(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     wrapt.notify_module_loaded(tracer)
     wrapt.notify_module_loaded(context)
     yield made
-    runs._runs.set(())
+    runs.begun.set(())
 
 
 @pytest.mark.parametrize("asked", [True, False])

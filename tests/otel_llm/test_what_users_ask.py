@@ -49,6 +49,7 @@ from otel_llm import attributes as a
 from otel_llm import config, ongoing, others, reaper, switches
 from otel_llm.pricing import PriceBook
 from otel_llm.prompts import configure
+from otel_llm.prompts.link import Table
 from otel_llm.providers import PROVIDERS
 from otel_llm.testing import Reply, ScriptedProvider, ToolCall, Usage
 from tests.conftest import Spans
@@ -374,7 +375,7 @@ def test_09_content_that_is_not_wanted_is_not_touched(
     way: str, spans: Spans, ways: dict[str, Callable[[], Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No message is built, nothing is encoded, no thread is begun: what a call costs does not grow with it."""
-    monkeypatch.setattr("otel_llm.prompts.link._table", {})  # of prompts that other tests have rendered
+    monkeypatch.setattr("otel_llm.prompts.link._table", Table())  # of prompts that other tests have rendered
     monkeypatch.setattr("otel_llm.prompts.link._recent", ContextVar("none", default=()))
     otel_llm.instrument(tracer_provider=spans.provider, capture_content=False)
     ways[way]()  # prices and paths are read once
@@ -382,7 +383,7 @@ def test_09_content_that_is_not_wanted_is_not_touched(
     assert _called_by_us(ways[way]) == set()
     assert set(threading.enumerate()) == threads
     otel_llm.instrument(tracer_provider=spans.provider, capture_content=True)
-    assert {"messages.messages_json", "content.messages"} < _called_by_us(ways[way]), "what is looked for can be seen"
+    assert {"messages.messages_json", "content.keep"} < _called_by_us(ways[way]), "what is looked for can be seen"
     assert len(spans.all()) == 3
 
 
