@@ -7,6 +7,7 @@ keeps them as is known, they are read from there; else by its functions.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import Any
@@ -52,3 +53,12 @@ def _kept_in(module: Any, name: str, variable: str) -> Any:
 #: Where ``_TRACER_PROVIDER`` and ``_METER_PROVIDER`` are.
 TRACERS = _kept_in(trace, "_TRACER_PROVIDER", "OTEL_PYTHON_TRACER_PROVIDER")
 METERS = _kept_in(metrics, "_METER_PROVIDER", "OTEL_PYTHON_METER_PROVIDER")
+
+
+def logger_provider() -> Any:
+    """The application's logger provider; ``None`` while nobody has imported what it would be set by."""
+    if "opentelemetry._logs" not in sys.modules and "OTEL_PYTHON_LOGGER_PROVIDER" not in os.environ:
+        return None
+    from opentelemetry._logs import get_logger_provider
+
+    return get_logger_provider()

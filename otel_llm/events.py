@@ -9,13 +9,16 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from time import time_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from opentelemetry._logs import Logger, LoggerProvider, LogRecord, SeverityNumber, get_logger_provider
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, set_span_in_context
 
+from otel_llm.ambient import logger_provider
 from otel_llm.cut import dumps
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import Logger, LoggerProvider, LogRecord
 
 #: Providers that take nothing: the API's own.
 NOWHERE = frozenset({"ProxyLoggerProvider", "NoOpLoggerProvider", "_ProxyMeterProvider", "NoOpMeterProvider"})
@@ -44,16 +47,17 @@ class Events:
     @property
     def live(self) -> bool:
         """Whether anybody takes them."""
-        return type(self._provider or get_logger_provider()).__name__ not in NOWHERE
+        provider = self._provider or logger_provider()
+        return provider is not None and type(provider).__name__ not in NOWHERE
 
     def started(self, span: Span, values: Mapping[str, Any]) -> None:
         """A call has begun: what is known of one that never ends."""
-        self.send(_record(STARTED, span, SeverityNumber.DEBUG, values))
+        self.send(_record(STARTED, span, "DEBUG", values))
 
     def details(self, span: Span, values: Mapping[str, Any], content: Mapping[str, Any]) -> LogRecord:
         """All that is known of a call; content as structure, not as JSON. The record is returned before it is sent."""
         structured = {name: _any(value, LEVELS) for name, value in content.items()}
-        return _record(DETAILS, span, SeverityNumber.DEBUG, {**values, **structured})
+        return _record(DETAILS, span, "DEBUG", {**values, **structured})
 
     def exception(self, span: Span, error: BaseException, message: str, values: Mapping[str, Any]) -> None:
         """A call has failed. The stack is where, without what the error says, which is ``message``."""
@@ -64,23 +68,25 @@ class Events:
             "exception.message": message,
             "exception.stacktrace": "".join(traceback.format_tb(error.__traceback__)),
         }
-        self.send(_record(EXCEPTION, span, SeverityNumber.WARN, {**values, **said}))
+        self.send(_record(EXCEPTION, span, "WARN", {**values, **said}))
 
     def send(self, record: LogRecord) -> None:
         """Sends a record."""
-        provider = self._provider or get_logger_provider()
+        provider = self._provider or logger_provider()
         if self._logger is None or self._logger[0] is not provider:
             made = provider.get_logger("otel_llm", self._version, attributes=self._attributes)
             self._logger = (provider, made)
         self._logger[1].emit(record)
 
 
-def _record(name: str, span: Span, severity: SeverityNumber, values: Mapping[str, Any]) -> LogRecord:
+def _record(name: str, span: Span, severity: str, values: Mapping[str, Any]) -> LogRecord:
+    from opentelemetry._logs import LogRecord, SeverityNumber
+
     return LogRecord(
         timestamp=time_ns(),
         context=set_span_in_context(span, Context()),
-        severity_number=severity,
-        severity_text=severity.name,
+        severity_number=SeverityNumber[severity],
+        severity_text=severity,
         attributes=dict(values),
         event_name=name,
     )

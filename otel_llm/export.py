@@ -12,18 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import wrapt
-from opentelemetry import _logs, metrics, trace
-from opentelemetry._logs import LoggerProvider
+from opentelemetry import metrics, trace
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import ProxyTracerProvider, TracerProvider
 
 from otel_llm import config, fork
+from otel_llm.ambient import logger_provider
 from otel_llm.config import Setting
 from otel_llm.errors import ConfigError
 from otel_llm.events import NOWHERE
 from otel_llm.reaper import settle
 
 if TYPE_CHECKING:
+    from opentelemetry._logs import LoggerProvider
     from opentelemetry.sdk.resources import Resource
 
 
@@ -90,8 +91,12 @@ def _meters(service_name: str | None, endpoint: str | None) -> MeterProvider | N
 
 
 def _loggers(service_name: str | None, endpoint: str | None) -> LoggerProvider | None:
-    if type(_logs.get_logger_provider()).__name__ not in NOWHERE or (kind := _kind(config.LOGS_EXPORTER)) == "none":
+    present = logger_provider()
+    if present is not None and type(present).__name__ not in NOWHERE:
         return None
+    if (kind := _kind(config.LOGS_EXPORTER)) == "none":
+        return None
+    from opentelemetry import _logs
     from opentelemetry.sdk._logs import LoggerProvider as Provider
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
@@ -152,7 +157,7 @@ def flush(timeout: float = 5.0) -> bool:
     """Ends dropped streams and sends what is waiting, for ``timeout`` seconds at most; whether all of it went."""
     end = time.monotonic() + timeout
     settle(timeout)
-    present = [trace.get_tracer_provider(), _logs.get_logger_provider(), metrics.get_meter_provider(), *_in_use]
+    present = [trace.get_tracer_provider(), logger_provider(), metrics.get_meter_provider(), *_in_use]
     sends = list(dict.fromkeys(filter(callable, (getattr(each, "force_flush", None) for each in present))))
     gone: list[bool] = []
 

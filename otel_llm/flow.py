@@ -9,8 +9,6 @@ from collections.abc import Callable
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
-from opentelemetry.propagate import get_global_textmap
-
 from otel_llm import headers, others, runs
 from otel_llm.ambient import current, suppressed
 from otel_llm.config import fault
@@ -168,8 +166,7 @@ def begin(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Begun | Ans
         fault("starting a call")
         return None
     try:
-        if type(get_global_textmap()) is not headers.Discreet:
-            headers.hold_back()
+        headers.hold_back()
         if provider.requests is not None and not sys.modules.keys().isdisjoint(others.OTHERS):
             call.quiet = others.in_client(provider.requests(args[0]))
     except Exception:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
@@ -30,6 +29,8 @@ from otel_llm.redaction import Redact
 from otel_llm.scope import Scope
 
 if TYPE_CHECKING:
+    from opentelemetry._logs import LoggerProvider
+
     from otel_llm.guardrails import Guardrail
 
 logger = logging.getLogger("otel_llm")

@@ -78,7 +78,7 @@ def _no_id(_: Any) -> str | None:
     return None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Endpoint:
     """A method of an SDK and its async twin, and how to read it.
 
@@ -169,7 +169,7 @@ class Endpoint:
         return values
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Hook:
     """A function inside an SDK that tells more about the call in flight: a retry, a tool that is run.
 
@@ -222,7 +222,7 @@ class Dialogue(Protocol):
         """A message has come."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Session:
     """A connection that stays open, on which a model is asked and answers again and again: a call is a turn of it.
 
@@ -249,7 +249,7 @@ class Session:
     server: Callable[[Any], Server] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Provider:
     """An SDK: its names for import and on the package index, its endpoints, and who its clients talk to.
 

@@ -44,7 +44,7 @@ FLOORS = (
         "series",
     },
     {"providers", "interceptor", "scope", "invocation", "unseen", "asked", "failure", "record", "prompts", "pricing"},
-    {"stream", "reaper", "guardrails", "headers"},
+    {"stream", "reaper", "guardrails", "headers", "discreet"},
     {"handed", "raw"},
     {"flow", "hooks"},
     {"session"},

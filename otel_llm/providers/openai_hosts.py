@@ -77,11 +77,9 @@ _DOMAINS = {
 
 #: Hosts that have a region in their name.
 _PATTERNS = (
-    (re.compile(r"([a-z0-9-]+-)?aiplatform(\.[a-z0-9-]+\.rep)?\.googleapis\.com"), "gcp.vertex_ai"),
+    (r"([a-z0-9-]+-)?aiplatform(\.[a-z0-9-]+\.rep)?\.googleapis\.com", "gcp.vertex_ai"),
     (
-        re.compile(
-            r"(.+\.)?bedrock-(runtime|mantle)(-fips)?\.[a-z0-9-]+(\.vpce)?\.(amazonaws\.(com(\.cn)?|eu)|api\.aws)"
-        ),
+        r"(.+\.)?bedrock-(runtime|mantle)(-fips)?\.[a-z0-9-]+(\.vpce)?\.(amazonaws\.(com(\.cn)?|eu)|api\.aws)",
         "aws.bedrock",
     ),
 )
@@ -123,4 +121,4 @@ def provider_of(host: str, path: str = "") -> str:
             # one host serves OpenAI's models and all others, below different paths
             return "azure.ai.openai" if found == "azure.ai.inference" and path.startswith("/openai") else found
         below = below.partition(".")[2]
-    return next((provider for pattern, provider in _PATTERNS if pattern.fullmatch(host)), "openai")
+    return next((provider for pattern, provider in _PATTERNS if re.fullmatch(pattern, host)), "openai")

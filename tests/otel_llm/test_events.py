@@ -225,7 +225,7 @@ class TestDetails:
         def built(*_: Any, **__: Any) -> Any:
             raise AssertionError("a record was built")
 
-        monkeypatch.setattr("otel_llm.events.LogRecord", built)
+        monkeypatch.setattr("otel_llm.events._record", built)
         monkeypatch.setattr(config, "_said", set())
         otel_llm.instrument(tracer_provider=spans.provider, capture_content="SPAN_AND_EVENT", start_events=True)
         provider.script([Reply("there"), Reply(status=400, error="no")])

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from opentelemetry import propagate
 from opentelemetry.context import attach, detach, set_value
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
@@ -20,7 +21,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, StaticSampler
 
 import otel_llm
-from otel_llm import flow, invocation, record, span, stream
+from otel_llm import invocation, record, span, stream
 from otel_llm.guardrails import Guardrail
 from otel_llm.invocation import Invocation
 from otel_llm.pricing import Pricing
@@ -162,7 +163,7 @@ PLACES: dict[str, tuple[Setting, bool]] = {
     "exporter": (_exporter, True),
     "ids": (_tracer(id_generator=Ids()), False),
     "sampler": (_tracer(sampler=Sampler(Decision.RECORD_AND_SAMPLE)), False),
-    "propagator": (_patched(flow, "get_global_textmap"), True),
+    "propagator": (_patched(propagate, "get_global_textmap"), True),
     "clock of spans": (_patched(span, "time_ns"), False),
     "clock of calls": (_clock(invocation), False),
     "clock of chunks": (_clock(stream), True),
