@@ -6,9 +6,9 @@ Both SDKs talk to a transport in this process, so no socket blurs the figures. R
 alternate; a figure is the median over the rounds of the difference in this thread's CPU time for one call. Both sides
 render the prompt, so linking it counts and rendering it does not. Spans go to a BatchSpanProcessor whose exporter
 throws them away. Behind each figure stands its standard error; an aim is missed when the figure is above it by more
-than two of them. "bare" against itself shows the noise; "plain span" is what OpenTelemetry's SDK takes for one current
-span with as many attributes and nothing else, which no instrumentation can go below; "metrics" is "unsampled" with a
-MeterProvider of the SDK's.
+than two of them. "bare" against itself shows the noise; "plain span" is what OpenTelemetry's SDK takes, by its own
+functions, for one current span with as many attributes and nothing else; "metrics" is "unsampled" with a MeterProvider
+of the SDK's.
 """
 
 from __future__ import annotations

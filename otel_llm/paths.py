@@ -50,8 +50,8 @@ def dig(thing: Any, *keys: str) -> Any:
 def reader(table: Mapping[Attribute, str | tuple[str, ...]]) -> Callable[[Any], dict[str, Any]]:
     """A function that gives the attributes of a response, by name.
 
-    It is written out, step by step, from a table of paths: a table that is walked through with every response takes
-    twice as long. The names in it are those of this library's own tables.
+    It is written out, step by step, from a table of paths, so that no table is walked through with every response. The
+    names in it are those of this library's own tables.
     """
     steps: _Steps = {}
     for attribute, paths in table.items():
