@@ -16,6 +16,7 @@ import opentelemetry.metrics._internal as metrics
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.trace import INVALID_SPAN, set_span_in_context
 
 #: The key of the current span in a context.
@@ -26,8 +27,9 @@ SUPPRESS = frozenset(
     {str(getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "")), "suppress_instrumentation"}.difference([""])
 )
 
-_variable: Any = getattr(getattr(otel_context, "_RUNTIME_CONTEXT", None), "_current_context", None)
-_known = isinstance(_variable, ContextVar)
+_runtime = getattr(otel_context, "_RUNTIME_CONTEXT", None)
+_variable: Any = getattr(_runtime, "_current_context", None)
+_known = type(_runtime) is ContextVarsRuntimeContext and isinstance(_variable, ContextVar)
 
 #: The current context, not to be changed; makes one current; goes back to the one before.
 current: Callable[[], Context] = _variable.get if _known else otel_context.get_current

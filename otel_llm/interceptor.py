@@ -38,4 +38,5 @@ class Interceptor(Protocol):
 
 def looks(interceptor: Interceptor, side: str) -> bool:
     """Whether an interceptor has something to do ``before`` or ``after`` a call."""
-    return side in vars(interceptor) or getattr(type(interceptor), side) is not getattr(Interceptor, side)
+    own = getattr(interceptor, "__dict__", ())
+    return side in own or getattr(type(interceptor), side, None) is not getattr(Interceptor, side)

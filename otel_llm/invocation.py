@@ -61,8 +61,6 @@ class Invocation:
     at: datetime | None = None
     ends: int | None = None
     starter: Starter | None = None
-    values: dict[str, Any]
-    identity: SpanContext
     around: Invocation | None = None
     inner: Invocation | None = None
     _params: Params = MappingProxyType({})
@@ -116,17 +114,13 @@ class Invocation:
         if adopted is not None:
             self.span: Span = adopted
         elif (starter := scope.starter) is not None and parent is None and links is None and begins is None:
-            values = self.start.copy()
-            span = starter.start(name, kind, values, ambient.current() if here is None else here)
-            self.span, self.values = span, values  # the span's own attributes, where it is recorded
-            self.identity = span._context
+            self.span = span = starter.start(name, kind, self.start, ambient.current() if here is None else here)
             if type(span) is starter.kind:
                 self.starter = starter
         else:
             self.span = scope.tracer.start_span(name, parent, kind, self.start, links, begins)
-        if self.starter is None:
-            self.values = self.start.copy()
-            self.identity = self.span.get_span_context()
+        self.identity: SpanContext = getattr(self.span, "_context", None) or self.span.get_span_context()
+        self.values: dict[str, Any] = self.start.copy()
         self.recording = self.starter is not None or self.span.is_recording()
         self.metered = scope.metrics.live and (not endpoint.internal or endpoint.operation in STEPS)
         self.kept = Kept(scope.content) if scope.keeps and (self.recording or scope.apart) else None
@@ -165,8 +159,11 @@ class Invocation:
         """Goes back, unless what ran is torn down from another context, where the tokens mean nothing."""
         inside, token, outer = place
         if error is None or not isinstance(error, GeneratorExit) or ambient.current() is inside:
-            ambient.detach(token)
-            active.reset(outer)
+            try:
+                ambient.detach(token)
+                active.reset(outer)
+            except Exception:  # who runs a coroutine step by step may do so in several contexts
+                fault("leaving a call")
 
     def child(self, endpoint: Endpoint, params: Params) -> Invocation:
         """A step of this call, such as a tool that the SDK runs: to be entered, left and ended by who asks for it."""

@@ -6,6 +6,7 @@ Several paths to one attribute are summed. What is missing is left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from otel_llm.attributes import Attribute
@@ -24,25 +25,51 @@ def get(thing: Any, key: str) -> Any:
     return getattr(thing, key, None)
 
 
-def fields(thing: Any) -> Mapping[str, Any]:
-    """The fields of an object or a mapping, as they lie: what is there by itself, and nothing that is worked out.
+class _Asked(Mapping[str, Any]):
+    """The fields of an object that may have some that do not lie in it: each is asked for."""
 
-    To ask an SDK's model for a field goes through all of its classes, and to ask for one that is not there takes it
-    longer still.
+    def __init__(self, thing: Any) -> None:
+        self._thing = thing
+
+    def __getitem__(self, key: str) -> Any:
+        found = getattr(self._thing, key, _UNKNOWN)
+        if found is _UNKNOWN:
+            raise KeyError(key)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dir(self._thing))
+
+    def __len__(self) -> int:
+        return len(dir(self._thing))
+
+
+def fields(thing: Any) -> Mapping[str, Any]:
+    """The fields of an object or a mapping; those of the SDKs' models, and of plain objects, as they lie.
+
+    To ask a model for a field goes through all of its classes, and to ask for one that is not there takes it longer
+    still.
     """
     if type(thing) is dict:
         return thing
-    found: Mapping[str, Any] = getattr(thing, "__dict__", _NONE) if thing is not None else _NONE
-    return thing if isinstance(thing, dict) else found
+    if thing is None:
+        return _NONE
+    more = getattr(thing, "__pydantic_extra__", _UNKNOWN)
+    found: Mapping[str, Any]
+    if not more or type(thing) is SimpleNamespace:
+        found = thing.__dict__
+    elif isinstance(thing, dict):
+        found = thing
+    else:
+        found = {**thing.__dict__, **more} if type(more) is dict else _Asked(thing)
+    return found
 
 
 def dig(thing: Any, *keys: str) -> Any:
     """What lies at the end of several steps through such fields; ``None`` where there is nothing."""
     for key in keys:
-        if type(thing) is not dict:
-            thing = getattr(thing, "__dict__", _NONE) if not isinstance(thing, dict) else thing
-        thing = thing.get(key)
-        if thing is None:
+        held = thing if type(thing) is dict else fields(thing)
+        if (thing := held.get(key)) is None:
             return None
     return thing
 

@@ -38,6 +38,7 @@ _ALWAYS = ("otel_llm.", "gen_ai.prompt.")
 
 #: Types that a span keeps as they are.
 _PLAIN = frozenset({int, float, bool})
+_ITEMS = _PLAIN | {str}
 
 
 def end(call: Invocation) -> None:
@@ -68,7 +69,8 @@ def end(call: Invocation) -> None:
 
 def put(call: Invocation) -> None:
     """Puts the call's values on its span, sends its events and calls the completion hook."""
-    values, span, kept, error = call.values, call.span, call.kept, call.error
+    values, kept, error = call.values, call.kept, call.error
+    span: Any = call.span
     if call.outcome is not None:
         values[_OUTCOME] = call.outcome
     if call.retries:
@@ -86,14 +88,13 @@ def put(call: Invocation) -> None:
     if len(values) + len(content) > MOST_ATTRIBUTES:
         _leave_out(values, len(values) + len(content) - MOST_ATTRIBUTES)
     plain = _mend(values)
-    if call.starter is not None and plain:  # they are the span's own
-        values.update(content)
+    if call.starter is not None and plain and not span.late and span._end_time is None:
+        span.held.update(values)  # there is nothing for the SDK to check, and no limit is reached
+        span.held.update(content)
     elif call.recording:
-        new = {**values, **content} if content else values.copy()
+        new = {**values, **content}
         if call.adopted:
             new = _missing(call, new)
-        if call.starter is not None:
-            values.clear()
         if new:
             span.set_attributes(new)
     if kept is not None and (call.scope.content.event or call.scope.completion is not None):
@@ -104,7 +105,7 @@ def _leave_out(values: dict[str, Any], many: int) -> None:
     """Leaves out some of what the application has named itself, before OpenTelemetry's SDK drops what came first."""
     for name in [name for name in reversed(values) if name.startswith(_FREE)][:many]:
         del values[name]
-    values[_TRUNCATED] = True
+        values[_TRUNCATED] = True
 
 
 def _fitting(call: Invocation, kept: Kept) -> dict[str, str]:
@@ -152,6 +153,7 @@ def _mend(values: dict[str, Any]) -> bool:
                 values[name] = mended(value)
         elif kind is list:
             values[name] = tuple(map(_whole, value))
+            plain = plain and _ITEMS.issuperset(map(type, value))
         elif kind not in _PLAIN:
             plain = False
     return plain

@@ -16,9 +16,11 @@ from time import time_ns
 from typing import Any
 
 from opentelemetry.context import Context
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import (
     INVALID_SPAN_CONTEXT,
     NonRecordingSpan,
+    Span,
     SpanContext,
     SpanKind,
     TraceFlags,
@@ -27,7 +29,7 @@ from opentelemetry.trace import (
 
 from otel_llm.ambient import SPAN
 from otel_llm.config import fault
-from otel_llm.span_class import span_class
+from otel_llm.span_class import MAKING, span_class
 
 # fmt: off
 #: The fields of a span that a start sets, and those that every span of a tracer shares.
@@ -74,9 +76,9 @@ class Starter:
         self.sheds = False
         self._ask()
         self._one_by_one = sdk.SynchronousMultiSpanProcessor
-        self._processors: Any = None
-        self._heard = self._heard_at_end = True
-        self._takes: tuple[tuple[Callable[[Any], object], bool], ...] = ()
+        self._heard = True
+        #: The processors, whether one is told of a span that is about to end, and what takes one for each of them.
+        self._seen: tuple[Any, bool, list[tuple[Any, Callable[[Any], object] | None]]] = (None, True, [])
 
     @staticmethod
     @lru_cache(maxsize=4)  # each is made by a provider, and the SDK's providers leave a trace in the process
@@ -88,9 +90,10 @@ class Starter:
 
             if type(tracer) is not sdk.Tracer or not vars(tracer).keys() >= _TRACER or not callable(tracer._is_enabled):
                 return None
-            like = sdk.TracerProvider(
-                ALWAYS_ON, tracer.resource, span_limits=tracer._span_limits, shutdown_on_exit=False
-            ).get_tracer("otel_llm")
+            settings: dict[str, Any] = {"span_limits": tracer._span_limits, "shutdown_on_exit": False}
+            if "meter_provider" in sdk.TracerProvider.__init__.__code__.co_varnames:  # the prototype is not counted
+                settings["meter_provider"] = NoOpMeterProvider()
+            like = sdk.TracerProvider(ALWAYS_ON, tracer.resource, **settings).get_tracer("otel_llm")
             prototype: Any = like.start_span("prototype")
             identity: Any = prototype.get_span_context()
             fields, held = vars(prototype), prototype._attributes
@@ -115,13 +118,19 @@ class Starter:
         """
         if self._tracer.sampler is not self._sampler:
             self._ask()
-        around: Any = here.get(SPAN)
-        parent: Any = None if around is None else around.get_span_context()
+        around = here.get(SPAN)
+        parent: Any = around.get_span_context() if isinstance(around, Span) else None
         if parent is None or not parent[5]:
             below, flags, state = 0, _RANDOM, _STATELESS
         else:
-            below, flags, state = 1 + (parent[3] & _SAMPLED) + 2 * parent[2], parent[3] & _RANDOM, parent[4]
-        if self._decisions[below] is not self._drop or not self._quiet or not self._plain_ids:
+            below = 1 + (parent[3] & _SAMPLED) + (2 if parent[2] else 0)
+            flags, state = parent[3] & _RANDOM, parent[4]
+        if (
+            self._decisions[below] is not self._drop
+            or not self._quiet
+            or not self._plain_ids
+            or not self._tracer._is_enabled()
+        ):
             return None
         span = object.__new__(NonRecordingSpan)
         trace_id = parent[0] if below else getrandbits(128) or 1
@@ -131,12 +140,12 @@ class Starter:
     def start(self, name: str, kind: SpanKind, attributes: dict[str, Any], here: Context) -> Any:
         """A span that begins now, below that of the context ``here``; one that is recorded is of the class ``kind``.
 
-        ``attributes`` are few and of plain types; what is added to them is added to the span.
+        ``attributes`` are few and of plain types.
         """
         tracer = self._tracer
         parent: Any = here.get(SPAN)
         if parent is not None:
-            parent = parent.get_span_context() if hasattr(parent, "get_span_context") else None
+            parent = parent.get_span_context() if isinstance(parent, Span) else None
         if not tracer._is_enabled():
             return NonRecordingSpan(parent or INVALID_SPAN_CONTEXT)
         if parent is None or not parent[5]:  # it is not valid
@@ -146,13 +155,13 @@ class Starter:
             chance = _RANDOM if self._plain_ids or ids.is_trace_id_random() else 0
         else:
             trace_id, flags = parent[0], parent[3]
-            below = 1 + (flags & _SAMPLED) + 2 * parent[2]
+            below = 1 + (flags & _SAMPLED) + (2 if parent[2] else 0)
             chance = _RANDOM if flags.random_trace_id else 0
         if tracer.sampler is not self._sampler:
             self._ask()
         decision, said = self._decisions[below], None
         if decision is None:
-            said = tracer.sampler.should_sample(None, trace_id, name, kind, attributes, ())
+            said = tracer.sampler.should_sample(None, trace_id, name, kind, attributes.copy(), ())
             decision, state = said.decision, said.trace_state
         else:
             state = None if parent is None else parent[4]
@@ -170,16 +179,12 @@ class Starter:
         counted = None if self._quiet else tracer._tracer_metrics.start_span(parent, decision)
         if decision is self._drop:
             return NonRecordingSpan(identity)
-        if said is not None:
-            added = dict(said.attributes)
-            attributes.clear()
-            attributes.update(added)
         span = object.__new__(self.kind)
         span._name = name
         span._context = identity
         span._parent = parent
         span._kind = kind
-        span.held = attributes
+        span.held = attributes.copy() if said is None else dict(said.attributes or ())
         if counted is not None:
             span._record_end_metrics = counted
         processor = tracer.span_processor
@@ -188,7 +193,7 @@ class Starter:
         if tracer.resource is not span._resource:  # a fork has another
             span._resource = tracer.resource
         span._start_time = time_ns()
-        if self._heard or getattr(processor, "_span_processors", None) is not self._processors:
+        if self._heard or getattr(processor, "_span_processors", None) is not self._seen[0]:
             self._look(processor)
             processor.on_start(span, parent_context=None)
         return span
@@ -196,25 +201,29 @@ class Starter:
     def end(self, span: Any, at: int) -> None:
         """Ends a span that it started, ``at`` so many nanoseconds since 1970.
 
-        The SDK hands a copy to processors; a span that has ended does not change, and goes to them itself.
+        The SDK's batch processor is given the span itself, which does not change any more; any other a copy, as by the
+        SDK. Where somebody else has had a part of the span in hand, or looks at it before its end, the SDK ends it.
         """
-        if type(span) is not self.kind or span._end_time is not None:
+        processors, heard, takes = self._seen
+        if heard or getattr(span._span_processor, "_span_processors", None) is not processors:
             span.end(at)
             return
-        span._end_time = at
-        if span.late:
-            span._attributes._immutable = True
+        with MAKING:
+            alone = not span.late and span._end_time is None
+            if alone:
+                span._end_time = at
+        if not alone:
+            span.end(at)
+            return
         if (counted := span._record_end_metrics) is not self._uncounted:
             counted()
-        processor = span._span_processor
-        if self._heard_at_end or getattr(processor, "_span_processors", None) is not self._processors:
-            processor._on_ending(span)
-            processor.on_end(span)
-            return
-        sampled = span._context[3] & _SAMPLED
-        for take, any in self._takes:
-            if sampled or any:
-                take(span)
+        readable = None
+        for processor, emit in takes:
+            if emit is None:
+                readable = readable or span._readable_span()
+                processor.on_end(readable)
+            elif span._context[3] & _SAMPLED:
+                emit(span)
 
     def _ask(self) -> None:
         """Sees what the sampler decides by itself."""
@@ -224,22 +233,19 @@ class Starter:
 
     def _look(self, processor: Any) -> None:
         """Sees what the processors do at the start of a span, before its end, and with it."""
-        if type(processor) is self._one_by_one and (found := processor._span_processors) is not self._processors:
-            self._heard, self._heard_at_end = _listens(found, "on_start"), _listens(found, "_on_ending")
-            self._takes = tuple(map(_takes, found))
-            self._processors = found
+        if type(processor) is self._one_by_one and (found := processor._span_processors) is not self._seen[0]:
+            self._heard = _listens(found, "on_start")
+            self._seen = found, _listens(found, "_on_ending"), [(each, _emit(each)) for each in found]
 
 
-def _takes(processor: Any) -> tuple[Callable[[Any], object], bool]:
-    """What takes a span that has ended, and whether it takes those that are not sampled: of the SDK's batch processor,
-    which asks a span for that by five functions, the batch.
-    """
+def _emit(processor: Any) -> Callable[[Any], object] | None:
+    """What takes a sampled span for the SDK's batch processor, which asks a span whether it is by five functions."""
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    emit = getattr(getattr(processor, "_batch_processor", None), "emit", None)
-    if type(processor) is BatchSpanProcessor and "on_end" not in vars(processor) and emit is not None:
-        return emit, False
-    return processor.on_end, True
+    if type(processor) is not BatchSpanProcessor or "on_end" in vars(processor):
+        return None
+    emit: Callable[[Any], object] | None = getattr(getattr(processor, "_batch_processor", None), "emit", None)
+    return emit
 
 
 def _decisions(sampler: Any) -> _Decisions:

@@ -1,7 +1,7 @@
 """The class of a tracer's spans: the SDK's, with what all of them share kept in the class, and the rest made late.
 
-A span of the SDK's has 21 fields, of which a call needs six. An event, a link or an attribute that the application adds
-to a span while it is the current one goes the SDK's own way.
+A span of the SDK's has 21 fields, of which a call needs six. One that anybody else puts an attribute, an event or a
+link on goes the SDK's own way from then on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def span_class(tracer: Any, prototype: Any, shared: Iterable[str]) -> Any:
     """A class of spans like the prototype: what all of a tracer's spans share is the class's, and what is hardly ever
     asked for is made when it is.
 
-    ``held`` are the attributes, by name; ``late`` says that somebody else has them in hand.
+    ``held`` are the attributes, by name; ``late`` says that somebody has had any of the late parts in hand.
     """
     limits, parts = prototype._limits, type(prototype._events)
     settings = {name: value for name, value in vars(prototype._attributes).items() if name not in ("_dict", "_lock")}
@@ -28,18 +28,18 @@ def span_class(tracer: Any, prototype: Any, shared: Iterable[str]) -> Any:
     def bounded(span: Any) -> BoundedAttributes:
         made: Any = BoundedAttributes.__new__(BoundedAttributes)
         made.__dict__.update(settings, _dict=span.held, _lock=Lock(), _immutable=span._end_time is not None)
-        span.late = True
         attributes: BoundedAttributes = made
         return attributes
 
     def view(span: Any) -> Mapping[str, Any]:
-        return MappingProxyType(span.held)
+        own = span._attributes if span._end_time is None else vars(span).get("_attributes", span.held)
+        return MappingProxyType(own or {})
 
     def listed(name: str) -> property:
-        return property(lambda span: tuple(getattr(span, name)) if name in vars(span) else ())
+        return property(lambda span: tuple(vars(span).get(name, ())))
 
     def dropped(name: str) -> property:
-        return property(lambda span: getattr(span, name).dropped if name in vars(span) else 0)
+        return property(lambda span: getattr(vars(span).get(name), "dropped", 0))
 
     base = type(prototype)
     fields = {name: value for name, value in vars(prototype).items() if name in shared}
@@ -68,10 +68,12 @@ def span_class(tracer: Any, prototype: Any, shared: Iterable[str]) -> Any:
     )
 
 
+#: Held while a late part of any span is made, and while a span ends that has none.
+MAKING = guard(RLock())
+
+
 class _Late:
     """A field that is made when it is asked for, once for all threads."""
-
-    _making = guard(RLock())
 
     def __init__(self, make: Callable[[Any], Any]) -> None:
         self._make = make
@@ -82,7 +84,8 @@ class _Late:
     def __get__(self, span: Any, _: type | None = None) -> Any:
         if span is None:
             return self
-        with self._making:
+        with MAKING:
             if self._name not in vars(span):
+                span.late = True
                 setattr(span, self._name, self._make(span))
             return vars(span)[self._name]

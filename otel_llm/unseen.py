@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from otel_llm import fork, handles
 from otel_llm.invocation import Invocation
 from otel_llm.provider import Endpoint
 from otel_llm.scope import Scope
@@ -20,4 +21,11 @@ class Unseen(Invocation):
         self.endpoint = endpoint
         self.span = span
         self.identity = span._context
+        self.process = fork.process
         self.rounds = []
+        self._open = [True]
+
+    def end(self, error: BaseException | None = None, outcome: str | None = None) -> None:
+        """The call has ended: there is nobody to tell."""
+        self._open.clear()
+        handles.last.set(self.identity)

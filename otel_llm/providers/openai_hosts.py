@@ -93,7 +93,8 @@ _servers: dict[int, tuple[Any, Server]] = {}
 def server(resource: Any) -> Server:
     """Who a client talks to, worked out once for each address object, which is kept so that its id stays its own."""
     client = resource._client
-    url = client.__dict__.get("_base_url")  # to ask for it imports something, each time
+    # to ask for it imports something, each time; the module's own client has it elsewhere
+    url = client.base_url if type(client).__name__.endswith("ModuleClient") else client.__dict__.get("_base_url")
     found = _servers.get(id(url))
     if found is None or url is None:
         if len(_servers) >= 256:

@@ -57,6 +57,7 @@ def sent(items: Iterable[Any], read: Callable[[Any], Message], first: list[Messa
                 and len(item) == 2
                 and type(content := item.get("content")) is str
                 and type(role := item.get("role")) is str
+                and role
             ):
                 said = {"role": role, "parts": [{"type": "text", "content": content}]}  # most are this
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import warnings
 from pathlib import Path
@@ -364,3 +365,30 @@ def test_without_a_provider_of_spans_the_sdk_is_called_at_once(
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", spans.provider)
     assert openai_client.chat.completions.create(**CHAT).choices
     assert [span.name for span in spans.all()] == ["chat gpt-5-mini"]
+
+
+class Stepwise:
+    """Drives a coroutine, each step in a context of its own, as some schedulers do."""
+
+    def __init__(self, coroutine: Any) -> None:
+        self._coroutine = coroutine
+
+    def __await__(self) -> Any:
+        while True:
+            try:
+                waits = contextvars.copy_context().run(self._coroutine.send, None)
+            except StopIteration as done:
+                return done.value
+            yield waits
+
+
+def test_a_call_whose_steps_run_in_several_contexts(spans: Spans, provider: ScriptedProvider) -> None:
+    """What one of them has set cannot be taken back in another: the answer comes all the same."""
+
+    async def ask() -> Any:
+        async with openai.AsyncOpenAI(api_key="x", base_url=provider.openai_base_url) as client:
+            return await Stepwise(client.chat.completions.create(**CHAT))
+
+    otel_llm.instrument(tracer_provider=spans.provider)
+    assert asyncio.run(ask()).choices
+    assert len(spans.all()) == 1

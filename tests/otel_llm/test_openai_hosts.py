@@ -97,6 +97,15 @@ def test_azures_client_is_azures_whatever_the_host(kind: Any) -> None:
         assert server(client.chat) == ("azure.ai.openai", "gateway.example.org", 8443)
 
 
+def test_the_modules_own_client_talks_to_whom_the_module_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And may be told otherwise at any time."""
+    client = openai._ModuleClient(api_key="x")
+    monkeypatch.setattr(openai, "base_url", None)
+    assert server(client.chat).provider == "openai"
+    monkeypatch.setattr(openai, "base_url", "https://api.deepseek.com/v1")
+    assert server(client.chat) == ("deepseek", "api.deepseek.com", 443)
+
+
 def test_azures_deployment_is_the_model(instrumented: Spans, provider: ScriptedProvider) -> None:
     """The path names it; the span does by the parameter."""
     with openai.AzureOpenAI(api_key="x", api_version="2025-01-01", azure_endpoint=provider.url) as client:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from types import SimpleNamespace as Thing
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 from otel_llm import attributes as a
-from otel_llm.provider import Endpoint
+from otel_llm.provider import Endpoint, dig, fields
 
 
 def _endpoint(paths: Any) -> Endpoint:
@@ -62,3 +64,63 @@ def test_what_is_missing_is_left_out(response: Any) -> None:
 def test_one_part_of_a_sum_is_the_sum() -> None:
     """Thoughts alone are output."""
     assert _endpoint(PATHS).read(Thing(usage=Thing(thoughts=3)))["gen_ai.usage.output_tokens"] == 3
+
+
+class Model(BaseModel):
+    """A model of an SDK's, which takes fields that it does not know."""
+
+    model_config = ConfigDict(extra="allow")
+    id: str = "1"
+
+
+class Slots:
+    """An object without a dictionary."""
+
+    __slots__ = ("id",)
+
+    def __init__(self) -> None:
+        self.id = "1"
+
+
+class Proxy:
+    """An object that makes its fields when they are asked for."""
+
+    def __getattr__(self, name: str) -> str:
+        if name == "id":
+            return "1"
+        raise AttributeError(name)
+
+
+class Worked(Thing):
+    """An object with a field that is worked out."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+        return "1"
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [{"id": "1"}, OrderedDict(id="1"), Thing(id="1"), Model(), Model(id="1", more="2"), Slots(), Proxy(), Worked()],
+    ids=lambda thing: type(thing).__name__,
+)
+def test_fields_of_any_object(thing: Any) -> None:
+    """As they lie, or asked for where they do not."""
+    assert fields(thing).get("id") == "1"
+    assert fields(thing).get("missing") is None
+    assert dig({"outer": thing}, "outer", "id") == "1"
+    assert dig({"outer": thing}, "outer", "missing", "more") is None
+    assert _endpoint({a.RESPONSE_ID: "id", a.RESPONSE_MODEL: "missing"}).read(thing) == {"gen_ai.response.id": "1"}
+
+
+def test_fields_that_a_model_does_not_know() -> None:
+    """They are among the others."""
+    assert dig(Model(more={"deep": 3}), "more", "deep") == 3
+    assert _endpoint({a.INPUT_TOKENS: "more.deep"}).read(Model(more={"deep": 3})) == {"gen_ai.usage.input_tokens": 3}
+
+
+def test_nothing_has_no_fields() -> None:
+    """Of what is not there, all is missing."""
+    assert dict(fields(None)) == {}
+    assert dig(None, "id") is None
