@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 from opentelemetry import trace
@@ -26,6 +27,7 @@ from otel_llm.invocation import Invocation
 from otel_llm.provider import Endpoint
 from otel_llm.testing import Reply, ScriptedProvider
 from tests.conftest import Spans
+from tests.support.inprocess import Wire
 
 CHAT: dict[str, Any] = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "What is a flame?"}]}
 
@@ -382,11 +384,17 @@ class Stepwise:
             yield waits
 
 
-def test_a_call_whose_steps_run_in_several_contexts(spans: Spans, provider: ScriptedProvider) -> None:
+def test_a_call_whose_steps_run_in_several_contexts(spans: Spans) -> None:
     """What one of them has set cannot be taken back in another: the answer comes all the same."""
+    wire = Wire()
+
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        await asyncio.sleep(0)
+        return wire(request)
 
     async def ask() -> Any:
-        async with openai.AsyncOpenAI(api_key="x", base_url=provider.openai_base_url) as client:
+        through = httpx2.AsyncClient(transport=httpx2.MockTransport(answer))
+        async with openai.AsyncOpenAI(api_key="x", http_client=through) as client:
             return await Stepwise(client.chat.completions.create(**CHAT))
 
     otel_llm.instrument(tracer_provider=spans.provider)
