@@ -1,4 +1,4 @@
-"""OpenTelemetry's current context and its global meter provider, as directly as they can be had.
+"""OpenTelemetry's current context and its global providers, as directly as they can be had.
 
 The API asks for each through several functions, and the environment for the provider, with every call. Where the API
 keeps them as is known, they are read from there; else by its functions.
@@ -40,7 +40,7 @@ detach: Callable[[Token[Context]], None] = _variable.reset if _known else otel_c
 def suppressed() -> bool:
     """Whether OpenTelemetry is told to record nothing here."""
     context = current()
-    return bool(context) and not SUPPRESS.isdisjoint(context) and any(context.get(key) for key in SUPPRESS)
+    return not SUPPRESS.isdisjoint(context) and any(context.get(key) for key in SUPPRESS)
 
 
 def _kept_in(module: Any, name: str, variable: str) -> Any:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from otel_llm import attributes as a
 from otel_llm.config import fault
 from otel_llm.content import DEFINITIONS, MESSAGES, PARTS
-from otel_llm.context import frame
+from otel_llm.context import current
 from otel_llm.messages import Part
 from otel_llm.provider import Params
 from otel_llm.redaction import Redact, redacted
 
 if TYPE_CHECKING:
+    from otel_llm.content import Kept
     from otel_llm.invocation import Invocation
 
 _STREAM, _PARAM, _METADATA = a.STREAM.name, a.REQUEST_PARAM.name, a.METADATA.name
@@ -32,8 +33,7 @@ def read_parameters(call: Invocation, params: Params) -> None:
     A parameter becomes the type that the dictionary gives it. An iterator is the SDK's to run through, and not read.
     """
     endpoint, values = call.endpoint, call.values
-    if said := frame.get().values:
-        values.update(said)
+    values.update(current())
     values.update(endpoint.fixed)
     if call.streaming:
         values[_STREAM] = True
@@ -73,11 +73,9 @@ def _redact(values: dict[str, Any], redact: Redact) -> None:
                 values[name] = [redacted(str(item), redact) for item in value]
 
 
-def read_content(call: Invocation, params: Params) -> None:
+def read_content(call: Invocation, kept: Kept, params: Params) -> None:
     """Keeps what is sent, now: a conversation may go on in the caller's own lists while the answer comes."""
-    kept, endpoint = call.kept, call.endpoint
-    if kept is None:
-        return
+    endpoint = call.endpoint
     instructions, messages = call.sent
     said: list[Part] = []
     for item in instructions:
@@ -100,11 +98,9 @@ def read_content(call: Invocation, params: Params) -> None:
         }
 
 
-def answered(call: Invocation) -> None:
+def answered(call: Invocation, kept: Kept) -> None:
     """Keeps what came back, and has all of it cut."""
-    kept, endpoint = call.kept, call.endpoint
-    if kept is None:
-        return
+    endpoint = call.endpoint
     kept.answered()
     try:
         if messages := call.output_messages:

@@ -22,8 +22,7 @@ class _Frame(NamedTuple):
     outer: _Frame | None = None
 
 
-#: What is in force here.
-frame: ContextVar[_Frame] = ContextVar("otel_llm.context", default=_Frame({}))  # noqa: B039 - never mutated
+_current: ContextVar[_Frame] = ContextVar("otel_llm.context", default=_Frame({}))  # noqa: B039 - never mutated
 
 _NAMED: dict[str, a.Attribute] = {
     "user_id": a.USER_ID,
@@ -38,7 +37,7 @@ _NAMED: dict[str, a.Attribute] = {
 
 def current() -> dict[str, Any]:
     """The attributes in force here, by name. Not to be changed."""
-    return frame.get().values
+    return _current.get().values
 
 
 class context:
@@ -75,19 +74,19 @@ class context:
         self._tags = [tags] if isinstance(tags, str) else [str(tag) for tag in tags or ()]
 
     def __enter__(self) -> Self:
-        outer = frame.get()
+        outer = _current.get()
         values = outer.values | self._values
         if self._tags:
             values[a.TAGS.name] = [*values.get(a.TAGS.name, ()), *self._tags]
-        frame.set(_Frame(values, self, outer))
+        _current.set(_Frame(values, self, outer))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        left = frame.get()
-        if left.by is self and left.outer is not None:  # else it was entered elsewhere, and there is nothing to undo
-            frame.set(left.outer)
+        frame = _current.get()
+        if frame.by is self and frame.outer is not None:  # else it was entered elsewhere, and there is nothing to undo
+            _current.set(frame.outer)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

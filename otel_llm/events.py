@@ -20,8 +20,10 @@ from otel_llm.cut import dumps
 if TYPE_CHECKING:
     from opentelemetry._logs import Logger, LoggerProvider, LogRecord
 
-#: Providers that take nothing: the API's own.
-NOWHERE = frozenset({"ProxyLoggerProvider", "NoOpLoggerProvider", "_ProxyMeterProvider", "NoOpMeterProvider"})
+#: Providers that take nothing: none, and the API's own.
+NOWHERE = frozenset(
+    {"NoneType", "ProxyLoggerProvider", "NoOpLoggerProvider", "_ProxyMeterProvider", "NoOpMeterProvider"}
+)
 
 STARTED = "otel_llm.call.started"
 DETAILS = "gen_ai.client.inference.operation.details"
@@ -47,8 +49,7 @@ class Events:
     @property
     def live(self) -> bool:
         """Whether anybody takes them."""
-        provider = self._provider or logger_provider()
-        return provider is not None and type(provider).__name__ not in NOWHERE
+        return type(self._provider or logger_provider()).__name__ not in NOWHERE
 
     def started(self, span: Span, values: Mapping[str, Any]) -> None:
         """A call has begun: what is known of one that never ends."""

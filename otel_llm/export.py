@@ -91,10 +91,7 @@ def _meters(service_name: str | None, endpoint: str | None) -> MeterProvider | N
 
 
 def _loggers(service_name: str | None, endpoint: str | None) -> LoggerProvider | None:
-    present = logger_provider()
-    if present is not None and type(present).__name__ not in NOWHERE:
-        return None
-    if (kind := _kind(config.LOGS_EXPORTER)) == "none":
+    if type(logger_provider()).__name__ not in NOWHERE or (kind := _kind(config.LOGS_EXPORTER)) == "none":
         return None
     from opentelemetry import _logs
     from opentelemetry.sdk._logs import LoggerProvider as Provider

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import sys
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 from otel_llm import headers, others, runs
@@ -16,12 +16,8 @@ from otel_llm.handed import handed, passed
 from otel_llm.interceptor import Answer
 from otel_llm.invocation import Invocation, Place, active
 from otel_llm.provider import Endpoint, Provider
-from otel_llm.raw import FORMS, Form
 from otel_llm.scope import Scope
 from otel_llm.unseen import Unseen
-
-#: What may send its request later.
-_LAZY = frozenset({GeneratorType, AsyncGeneratorType})
 
 #: A call in flight, and where it was entered.
 Begun = tuple[Invocation, Place]
@@ -30,7 +26,7 @@ Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
 
 
-class PatchBase:
+class PatchBase(ABC):
     """What stands in the place of a function; ``scope`` is ``None`` once it is no longer in force.
 
     ``replaced`` is what was found there, ``original`` what is called of it, ``beneath`` what is called when it is no
@@ -52,9 +48,9 @@ class PatchBase:
         """What is called where nothing is to be done."""
         return self.beneath if self.scope is None else self.original
 
+    @abstractmethod
     def method(self) -> Method:
         """The function to put in the original's place. It outlives ``uninstrument()`` wherever a client kept it."""
-        raise NotImplementedError
 
 
 class Patch(PatchBase):
@@ -159,7 +155,7 @@ def begin(patch: Patch, scope: Scope, args: Args, kwargs: Kwargs) -> Begun | Ans
             except Exception:  # it is recorded, and shown to policies, where that cannot be told
                 fault("telling who is asked")
                 server = None
-            call = Invocation(scope, endpoint, server, params, adopted=adopted, here=here)
+            call = Invocation(scope, endpoint, server, params, adopted=adopted)
         if around is not None:
             call.around, around.inner = around, call
     except Exception:
@@ -199,12 +195,7 @@ def finish(patch: Patch, begun: Begun, response: Any) -> Any:
     """What the caller gets in place of the SDK's response; the call ends now, or with that."""
     call, place = begun
     call.leave(place)
-    if call.wanted:
-        return handed(call, patch.provider, response)
-    kind = type(response)
-    if kind in _LAZY or FORMS.get(kind) is not Form.PLAIN:
-        return passed(call, patch.provider, response)
-    return response
+    return (handed if call.wanted else passed)(call, patch.provider, response)
 
 
 def _ask_usage(call: Invocation, kwargs: dict[str, Any]) -> None:

@@ -8,11 +8,10 @@ from typing import Any
 
 import wrapt
 
-from otel_llm import handles
 from otel_llm.config import fault
 from otel_llm.invocation import Invocation
 from otel_llm.provider import Provider
-from otel_llm.raw import FORMS, Form, Later, form, unread
+from otel_llm.raw import Form, Later, form, unread
 from otel_llm.reaper import watch
 from otel_llm.stream import Recording
 from otel_llm.stream import recorded as recorded_stream
@@ -20,7 +19,7 @@ from otel_llm.stream import recorded as recorded_stream
 
 def handed(call: Invocation, provider: Provider, response: Any) -> Any:
     """The response as the caller gets it; ends the call unless it ends with the response."""
-    how = FORMS.get(type(response)) or form(type(response))
+    how = form(type(response))
     if how is Form.PLAIN:
         if not call.streaming:
             call.response = response
@@ -37,7 +36,7 @@ def handed(call: Invocation, provider: Provider, response: Any) -> Any:
         except Exception:
             fault("parsing a response")  # the caller meets the same when it parses
     call.end()
-    handles.gave(response, call.identity)
+    call.gave(response)
     return response
 
 
@@ -65,8 +64,7 @@ def passed(call: Invocation, provider: Provider, response: Any) -> Any:
         return _lazy(call, response)
     if kind is AsyncGeneratorType:
         return _LazyAsync(call, response)
-    how = FORMS.get(kind) or form(kind)
-    return Later(response, call, provider, _given) if how is Form.LATER else response
+    return Later(response, call, provider, _given) if form(kind) is Form.LATER else response
 
 
 def _given(call: Invocation, provider: Provider, page: Any) -> Any:

@@ -36,16 +36,11 @@ class HookPatch(PatchBase):
 
     def method(self) -> Method:
         """The function to put in the original's place."""
-        original, hook = self.original, self.hook
-        around, after = hook.around, hook.after
-        tells = hook.before is not None
+        original, around, after = self.original, self.hook.around, self.hook.after
 
         @functools.wraps(original)
         def hooked(*args: Any, **kwargs: Any) -> Any:
-            call = active.get()
-            if tells or call is None or self.scope is None:
-                call = self._call(args, kwargs)
-            if call is None:
+            if (call := self._call(args, kwargs)) is None:
                 return self.aside(*args, **kwargs)
             if around is not None:
                 return run(_listen(around, call, args, kwargs), original, args, kwargs)
@@ -56,10 +51,7 @@ class HookPatch(PatchBase):
 
         @functools.wraps(original)
         async def hooked_async(*args: Any, **kwargs: Any) -> Any:
-            call = active.get()
-            if tells or call is None or self.scope is None:
-                call = self._call(args, kwargs)
-            if call is None:
+            if (call := self._call(args, kwargs)) is None:
                 return await self.aside(*args, **kwargs)
             if around is not None:
                 return await run_async(_listen(around, call, args, kwargs), original, args, kwargs)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanContext, SpanKind
+from opentelemetry.trace import Link, Span, SpanKind
 
 from otel_llm import ambient, asked, fork, handles, ongoing, record
 from otel_llm import attributes as a
@@ -79,7 +79,6 @@ class Invocation:
         adopted: Span | None = None,
         links: Sequence[Link] | None = None,
         begins: int | None = None,
-        here: Context | None = None,
     ) -> None:
         self.scope = scope
         self.endpoint = endpoint
@@ -97,9 +96,9 @@ class Invocation:
         if server:
             self.start[_PROVIDER] = server.provider
         if isinstance(model := params.get("model"), str):
-            self.start[_REQUEST_MODEL] = model if type(model) is str and model.isascii() else mended(model)
+            self.start[_REQUEST_MODEL] = mended(model)
         if isinstance(subject, str):
-            name = f"{name} {subject if type(subject) is str and subject.isascii() else mended(subject)}"
+            name = f"{name} {mended(subject)}"
         if server and server.address:
             self.start[_SERVER_ADDRESS] = server.address
             if server.port:
@@ -114,12 +113,12 @@ class Invocation:
         if adopted is not None:
             self.span: Span = adopted
         elif (starter := scope.starter) is not None and parent is None and links is None and begins is None:
-            self.span = span = starter.start(name, kind, self.start, ambient.current() if here is None else here)
+            self.span = span = starter.start(name, kind, self.start, ambient.current())
             if type(span) is starter.kind:
                 self.starter = starter
         else:
             self.span = scope.tracer.start_span(name, parent, kind, self.start, links, begins)
-        self.identity: SpanContext = getattr(self.span, "_context", None) or self.span.get_span_context()
+        self.identity = self.span.get_span_context()
         self.values: dict[str, Any] = self.start.copy()
         self.recording = self.starter is not None or self.span.is_recording()
         self.metered = scope.metrics.live and (not endpoint.internal or endpoint.operation in STEPS)
@@ -184,7 +183,7 @@ class Invocation:
                 asked.read_parameters(self, params)
         except Exception:
             fault("reading a request")
-        if content and self.kept is not None:
+        if content:
             self.read_content()
         if self.scope.start_events and self.recording and self.around is None and self.at is None:
             try:
@@ -197,7 +196,7 @@ class Invocation:
         """Keeps what was sent."""
         if self.kept is not None:
             try:
-                asked.read_content(self, self._params)
+                asked.read_content(self, self.kept, self._params)
             except Exception:
                 fault("reading the content of a request")
 
@@ -266,14 +265,9 @@ class Invocation:
             return
         self.error, self.outcome = error, outcome
         refusal: OtelLLMError | None = None
-        endpoint, response = self.endpoint, self.response
         try:
-            if not self.noted:
-                pass
-            elif self.rounds or self._follows is not None or endpoint.unfinished is not None:
-                self._read_work(response)
-            elif response is not None:
-                self.values.update(endpoint.read(response))
+            if (self.response is not None or self.rounds) and self.noted:
+                self._read_response(self.response)
         except Exception:
             fault("reading a response")
         for interceptor in reversed(self._entered):
@@ -290,7 +284,7 @@ class Invocation:
             self.error = refusal
         if self.kept is not None:
             try:
-                asked.answered(self)
+                asked.answered(self, self.kept)
             except Exception:
                 fault("reading the content of a response")
         if self.around is not None:
@@ -311,10 +305,8 @@ class Invocation:
     def absorb(self, call: Invocation) -> None:
         """Takes over what is known of such a call, when it ends."""
 
-    def _read_work(self, response: Any) -> None:
-        """What is said of work that goes on, or took several rounds that the SDK made: what they used together."""
-        if response is None and not self.rounds:
-            return
+    def _read_response(self, response: Any) -> None:
+        """What the response says; of several rounds that the SDK made, what they used together."""
         endpoint = self.endpoint
         read = {} if response is None else endpoint.read(response)
         for earlier in self.rounds:

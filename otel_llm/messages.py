@@ -103,6 +103,11 @@ def message(role: str, parts: list[Part]) -> Message:
     return {"role": role, "parts": parts}
 
 
+def text_message(role: str, text: str) -> Message:
+    """A message that is a text and nothing else, as most are."""
+    return {"role": role, "parts": [{"type": "text", "content": text}]}
+
+
 def texts(messages: Iterable[Message]) -> list[str]:
     """Every text of the messages, in order, as the caller's own strings; what tools gave back is among them."""
     found: list[str] = []

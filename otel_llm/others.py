@@ -82,7 +82,7 @@ def known(module: str) -> str | None:
 
 def adoptable(operation: str, tracer: Tracer, here: Context) -> Span | None:
     """The span that somebody else has begun for the very call that begins here; ``None`` where there is none."""
-    if (kind := _KINDS.get(operation)) is None or not (here or runs.begun.get()):
+    if (kind := _KINDS.get(operation)) is None:
         return None
     for span in _candidates(kind, here):
         if span.is_recording() and span not in _adopted and _same_place(span, tracer):

@@ -228,5 +228,5 @@ def in_force(provider: Provider | None = None) -> Scope | None:
     scope = STATE.scope
     if scope is None or (provider is not None and provider.name not in STATE.wanted):
         return None
-    anybody = not isinstance(scope.tracer, NoOpTracer) or scope.policy or scope.metrics.live or scope.apart
+    anybody = not isinstance(scope.tracer, NoOpTracer) or scope.followed
     return scope if anybody else None

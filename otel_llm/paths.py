@@ -88,24 +88,20 @@ def reader(table: Mapping[Attribute, str | tuple[str, ...]]) -> Callable[[Any], 
             for key in before:
                 there = there.setdefault(key, ([], {}))[1]
             there.setdefault(last, ([], {}))[0].append(attribute.name)
-    known: dict[str, Any] = {"none": _NONE, "missing": _missing}
+    known: dict[str, Any] = {"fields": fields}
     source = "\n    ".join(["def read(thing0):", "found = {}", *_written(steps, 0, set()), "return found"])
-    exec(source, known)  # noqa: S102
+    exec(source, known)  # noqa: S102 - names of our own tables only, each by its repr
     read: Callable[[Any], dict[str, Any]] = known["read"]
     return read
 
 
 def _written(steps: _Steps, level: int, filled: set[str]) -> Iterator[str]:
-    """The lines that follow the steps from ``thing<level>``. Attributes that were ``filled`` before are added to.
-
-    The fields of an object are taken as they lie: to ask an SDK's model for one goes through all of its classes.
-    """
+    """The lines that follow the steps from ``thing<level>``. Attributes that were ``filled`` before are added to."""
     if not steps:
         return
-    there = f"thing{level}"
-    yield f"held{level} = {there} if isinstance({there}, dict) else getattr({there}, '__dict__', none)"
+    yield f"held{level} = fields(thing{level})"
     for key, (names, further) in steps.items():
-        yield f"value = held{level}[{key!r}] if {key!r} in held{level} else missing(thing{level}, {key!r})"
+        yield f"value = held{level}.get({key!r})"
         yield "if value is not None:"
         if further:
             yield f"    thing{level + 1} = value"
@@ -114,11 +110,3 @@ def _written(steps: _Steps, level: int, filled: set[str]) -> Iterator[str]:
             filled.add(name)
         for line in _written(further, level + 1, filled):
             yield f"    {line}"
-
-
-def _missing(thing: Any, key: str) -> Any:
-    """What is not among the fields of an object: another one's that a model was given, or nothing, or a property."""
-    if isinstance(thing, dict):
-        return None
-    more: Any = getattr(thing, "__pydantic_extra__", _UNKNOWN)
-    return getattr(thing, key, None) if more is _UNKNOWN else more.get(key) if more else None

@@ -31,16 +31,16 @@ class Form(Enum):
     LATER = "not asked for before it is awaited"
 
 
-FORMS: dict[type, Form] = {}
+_forms: dict[type, Form] = {}
 
 
 def form(kind: type) -> Form:
     """How answers of a class are handed on; looked at once for each class."""
-    found = FORMS.get(kind)
+    found = _forms.get(kind)
     if found is None:
-        if len(FORMS) >= 256:
-            FORMS.clear()
-        found = FORMS[kind] = _form(kind)
+        if len(_forms) >= 256:
+            _forms.clear()
+        found = _forms[kind] = _form(kind)
     return found
 
 

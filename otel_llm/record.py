@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import Span, Status, StatusCode
 
 from otel_llm import attributes as a
 from otel_llm import failure
@@ -82,7 +82,8 @@ def put(call: Invocation) -> None:
         span.set_status(Status(StatusCode.ERROR, values[_ERROR]))
     content: dict[str, str] = {}
     if kept is not None and call.scope.content.span:
-        content = kept.values if call.starter is not None else _fitting(call, kept)
+        # a span of the starter's has no such length, and what would be asked for it is better not made
+        content = kept.values if call.starter is not None else _fitting(kept, span)
     if kept is not None and kept.truncated:
         values[_TRUNCATED] = True
     if len(values) + len(content) > MOST_ATTRIBUTES:
@@ -108,9 +109,9 @@ def _leave_out(values: dict[str, Any], many: int) -> None:
         values[_TRUNCATED] = True
 
 
-def _fitting(call: Invocation, kept: Kept) -> dict[str, str]:
+def _fitting(kept: Kept, span: Span) -> dict[str, str]:
     """The values of content, within the length that the application has set for all attributes of spans."""
-    most = getattr(getattr(call.span, "_attributes", None), "max_value_len", None)
+    most = getattr(getattr(span, "_attributes", None), "max_value_len", None)
     return kept.values if most is None else kept.within(most)
 
 

@@ -70,7 +70,7 @@ class Scope:
     @property
     def followed(self) -> bool:
         """Whether calls are counted, told or shown to a policy that are not recorded."""
-        return self.policy or self.completion is not None or self.content.event or self.metrics.live
+        return self.policy or self.metrics.live or self.apart
 
     @cached_property
     def policy(self) -> bool:

@@ -116,24 +116,19 @@ class Starter:
 
         ``None`` where it would be, and where that is known only when the sampler is asked.
         """
-        if self._tracer.sampler is not self._sampler:
-            self._ask()
-        around = here.get(SPAN)
-        parent: Any = around.get_span_context() if isinstance(around, Span) else None
-        if parent is None or not parent[5]:
-            below, flags, state = 0, _RANDOM, _STATELESS
-        else:
-            below = 1 + (parent[3] & _SAMPLED) + (2 if parent[2] else 0)
-            flags, state = parent[3] & _RANDOM, parent[4]
+        parent = _parent(here)
         if (
-            self._decisions[below] is not self._drop
+            self._decision(parent) is not self._drop
             or not self._quiet
             or not self._plain_ids
             or not self._tracer._is_enabled()
         ):
             return None
+        if parent is None or not parent[5]:
+            trace_id, flags, state = getrandbits(128) or 1, _RANDOM, _STATELESS
+        else:
+            trace_id, flags, state = parent[0], parent[3] & _RANDOM, parent[4]
         span = object.__new__(NonRecordingSpan)
-        trace_id = parent[0] if below else getrandbits(128) or 1
         span._context = tuple.__new__(SpanContext, (trace_id, getrandbits(64) or 1, False, _FLAGS[flags], state, True))
         return span
 
@@ -143,23 +138,18 @@ class Starter:
         ``attributes`` are few and of plain types.
         """
         tracer = self._tracer
-        parent: Any = here.get(SPAN)
-        if parent is not None:
-            parent = parent.get_span_context() if isinstance(parent, Span) else None
+        parent = _parent(here)
         if not tracer._is_enabled():
             return NonRecordingSpan(parent or INVALID_SPAN_CONTEXT)
-        if parent is None or not parent[5]:  # it is not valid
-            parent, below = None, 0
+        decision, said = self._decision(parent), None
+        if parent is None or not parent[5]:
+            parent = None
             ids = tracer.id_generator
             trace_id = (getrandbits(128) or 1) if self._plain_ids else ids.generate_trace_id()
             chance = _RANDOM if self._plain_ids or ids.is_trace_id_random() else 0
         else:
             trace_id, flags = parent[0], parent[3]
-            below = 1 + (flags & _SAMPLED) + (2 if parent[2] else 0)
             chance = _RANDOM if flags.random_trace_id else 0
-        if tracer.sampler is not self._sampler:
-            self._ask()
-        decision, said = self._decisions[below], None
         if decision is None:
             said = tracer.sampler.should_sample(None, trace_id, name, kind, attributes.copy(), ())
             decision, state = said.decision, said.trace_state
@@ -225,6 +215,14 @@ class Starter:
             elif span._context[3] & _SAMPLED:
                 emit(span)
 
+    def _decision(self, parent: Any) -> Any:
+        """What the sampler decides by itself of a span below a parent; ``None`` where it must be asked."""
+        if self._tracer.sampler is not self._sampler:
+            self._ask()
+        if parent is None or not parent[5]:
+            return self._decisions[0]
+        return self._decisions[1 + (parent[3] & _SAMPLED) + (2 if parent[2] else 0)]
+
     def _ask(self) -> None:
         """Sees what the sampler decides by itself."""
         self._sampler = self._tracer.sampler
@@ -236,6 +234,12 @@ class Starter:
         if type(processor) is self._one_by_one and (found := processor._span_processors) is not self._seen[0]:
             self._heard = _listens(found, "on_start")
             self._seen = found, _listens(found, "_on_ending"), [(each, _emit(each)) for each in found]
+
+
+def _parent(here: Context) -> Any:
+    """The context of the current span there: a tuple, of which the last says whether it is valid; or ``None``."""
+    span = here.get(SPAN)
+    return span.get_span_context() if isinstance(span, Span) else None
 
 
 def _emit(processor: Any) -> Callable[[Any], object] | None:
@@ -264,10 +268,7 @@ def _decisions(sampler: Any) -> _Decisions:
         "_remote_parent_sampled",
     )
     each = (getattr(sampler, name, None) for name in names)
-    root, apart, below, far_apart, far_below = (
-        getattr(one, "_decision", None) if type(one) is StaticSampler else None for one in each
-    )
-    return root, apart, below, far_apart, far_below
+    return tuple(getattr(one, "_decision", None) if type(one) is StaticSampler else None for one in each)
 
 
 def _listens(processors: Iterable[Any], name: str) -> bool:

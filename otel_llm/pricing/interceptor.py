@@ -72,17 +72,12 @@ class Pricing(Interceptor):
         if _INPUT not in values and _OUTPUT not in values:
             values.setdefault(_STATUS, "unpriced")
             return
-        if (book := self._book) is None:
-            book = self._book = PriceBook.load()
-        tier = None
-        for name in _TIERS:
-            if tier := values.get(name):
-                break
+        book = self._book or PriceBook.load()
+        tier = next(filter(None, map(values.get, _TIERS)), None)
         rates = None
-        if model := values.get(_RESPONSE_MODEL):
-            rates = book.rates(call.provider, model, tier, call.at)
-        if rates is None and (model := values.get(_REQUEST_MODEL)):
-            rates = book.rates(call.provider, model, tier, call.at)
+        for model in (values.get(_RESPONSE_MODEL), values.get(_REQUEST_MODEL)):
+            if model and (rates := book.rates(call.provider, model, tier, call.at)):
+                break
         try:
             charge = rates.charge(tuple(map(values.get, _COUNTS, _NONE))) if rates else None
         except TypeError:  # counts that are no numbers

@@ -46,7 +46,7 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str
 
 
 def _own_sha256() -> Any:
-    """Python's own SHA-256, which begins in half the time that OpenSSL's takes and is slower from then on."""
+    """Python's own SHA-256: it has less to set up than OpenSSL's, which counts for texts that are not long."""
     for name in ("_sha2", "_sha256"):  # since 3.12, and before
         with suppress(ImportError):
             return import_module(name).sha256
@@ -54,6 +54,8 @@ def _own_sha256() -> Any:
 
 
 _small_sha256 = _own_sha256()
+#: Most bytes that it hashes.
+_SHORT = 4096
 
 
 class Rendered:
@@ -75,7 +77,7 @@ class Rendered:
         """SHA-256 of the variables as canonical JSON, in hexadecimal."""
         if not self._hash:
             data = self.variables.encode()
-            self._hash = (_small_sha256 if len(data) < 4096 else sha256)(data).hexdigest()
+            self._hash = (_small_sha256 if len(data) <= _SHORT else sha256)(data).hexdigest()
         return self._hash
 
     @property
@@ -94,19 +96,22 @@ class Table:
 
     def __init__(self) -> None:
         self._lock = guard(Lock())
-        self.entries: OrderedDict[str, Rendered] = OrderedDict()
+        self._entries: OrderedDict[str, Rendered] = OrderedDict()
         self._lengths: Counter[int] = Counter()
         self._size = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def add(self, rendered: Rendered) -> None:
         """Remembers a render, and forgets older ones where it is too much."""
         with self._lock:
-            self._forget(self.entries.pop(rendered.text, None))
-            self.entries[rendered.text] = rendered
+            self._forget(self._entries.pop(rendered.text, None))
+            self._entries[rendered.text] = rendered
             self._lengths[len(rendered.text)] += 1
             self._size += len(rendered.text) + len(rendered.variables)
-            while len(self.entries) > TABLE_ENTRIES or self._size > TABLE_SIZE:
-                self._forget(self.entries.popitem(last=False)[1])
+            while len(self._entries) > TABLE_ENTRIES or self._size > TABLE_SIZE:
+                self._forget(self._entries.popitem(last=False)[1])
 
     def _forget(self, rendered: Rendered | None) -> None:
         if rendered is None:
@@ -119,7 +124,7 @@ class Table:
 
     def get(self, text: str) -> Rendered | None:
         """The render of exactly this text; texts of a length that no render has are not even hashed."""
-        return self.entries.get(text) if len(text) in self._lengths else None
+        return self._entries.get(text) if len(text) in self._lengths else None
 
 
 _recent: ContextVar[tuple[Rendered, ...]] = ContextVar("otel_llm.rendered", default=())
@@ -197,7 +202,7 @@ class PromptLink(Interceptor):
     def before(self, call: Invocation) -> None:
         """Links the call, explicitly or by the texts that it carries."""
         used = _explicit.get()
-        if not (used or _table.entries or _recent.get()):
+        if not (used or _table or _recent.get()):
             return
         rendered = carried(call.input_texts())
         if used and (rendered is None or rendered.prompt != used[-1]):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from otel_llm.config import fault
-from otel_llm.messages import Message, Part, message
+from otel_llm.messages import Message, Part, message, text_message
 from otel_llm.provider import Params, Sent, dig, fields, get
 from otel_llm.providers.google_parts import either, media, parts
 
@@ -42,10 +42,8 @@ def finish_reason(candidate: Any) -> str:
         return ""
     name = str.__str__(reason) if isinstance(reason, str) else str(getattr(reason, "value", reason))
     found = _FINISH.get(name) or name.lower()
-    if found == "stop":
-        for part in dig(held, "content", "parts") or ():
-            if dig(part, "function_call"):
-                return "tool_call"
+    if found == "stop" and any(dig(part, "function_call") for part in dig(held, "content", "parts") or ()):
+        return "tool_call"
     return found
 
 
@@ -71,7 +69,7 @@ def messages(contents: Any, role: str = "user") -> list[Message]:
     if contents is None:
         return []
     if type(contents) is str:
-        return [{"role": role, "parts": [{"type": "text", "content": contents}]}]  # most are this
+        return [text_message(role, contents)]  # most are this
     listed = contents if isinstance(contents, list | tuple) else [contents]
     found: list[Message] = []
     loose: list[Part] | None = None
@@ -107,10 +105,8 @@ def output(response: Any) -> list[Message]:
     """The candidates of a response."""
     found = []
     for candidate in dig(response, "candidates") or ():
-        said: list[Part] = []
-        for part in dig(candidate, "content", "parts") or ():
-            said += parts(part)
-        item: Message = {"role": "assistant", "parts": said, "finish_reason": finish_reason(candidate)}
+        item = message("assistant", _all(dig(candidate, "content", "parts") or ()))
+        item["finish_reason"] = finish_reason(candidate)
         found.append(item)
     return found
 

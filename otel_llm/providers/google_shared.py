@@ -69,9 +69,7 @@ def header(headers: Any, name: str) -> str | None:
     """A header, by its name in lower case; what the SDK keeps of the headers depends on the HTTP library below it."""
     found = headers.get(name)
     if found is None and isinstance(headers, dict):
-        for key, value in headers.items():
-            if len(key) == len(name) and key.lower() == name:
-                return value if isinstance(value, str) else None
+        found = next((value for key, value in headers.items() if key.lower() == name), None)
     return found if isinstance(found, str) else None
 
 

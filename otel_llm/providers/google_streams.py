@@ -50,6 +50,8 @@ class _Candidate:
 class _Text:
     """A run of text, or of the model's thoughts."""
 
+    __slots__ = ("pieces", "thought")
+
     def __init__(self, text: str, thought: bool) -> None:
         self.pieces = [text]
         self.thought = thought
@@ -62,6 +64,8 @@ class _Text:
 
 class _Call:
     """A function call whose arguments are streamed."""
+
+    __slots__ = ("function_call", "text")
 
     def __init__(self, call: Any, pieces: Any) -> None:
         self.text = None

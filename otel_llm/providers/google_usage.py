@@ -60,8 +60,7 @@ def modalities(usage: Any) -> dict[a.Attribute, Any]:
         if held.get("candidates_token_count") is None and held.get("thoughts_token_count") is None:
             values[a.OUTPUT_TOKENS] = 0
         for name, attributes in _BY_MODALITY:
-            if entries := held.get(name):
-                split(entries, attributes, values)
+            split(held.get(name), attributes, values)
     return values
 
 

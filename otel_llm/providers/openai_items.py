@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from otel_llm.config import fault
-from otel_llm.messages import Message, Part, blob_part, message, text_part, tool_call_part, uri_part
+from otel_llm.messages import Message, Part, blob_part, message, text_message, text_part, tool_call_part, uri_part
 from otel_llm.provider import Params, Sent, fields, get
 from otel_llm.providers.openai_messages import arguments, content_parts, listed, responded, safely, sent, text_of
 
@@ -249,20 +249,17 @@ def item_message(item: Any) -> Message:
 
 
 def _parts(item: Any) -> list[Part]:
-    held = fields(item)
-    return content_parts(held.get("content")) if held.get("type") == "message" else item_message(item)["parts"]
+    return item_message(item)["parts"]
 
 
 def request(params: Params) -> Sent:
     """The input of a response; ``instructions`` and system and developer messages are instructions."""
     instructions = params.get("instructions")
-    first: list[Message] = []
-    if isinstance(instructions, str):
-        first.append({"role": "system", "parts": [{"type": "text", "content": instructions}]})
-    said = params.get("input")
-    if isinstance(said, str):
-        return Sent(first, [{"role": "user", "parts": [{"type": "text", "content": said}]}])
-    return sent(listed(said), item_message, first)
+    first = [text_message("system", instructions)] if isinstance(instructions, str) else []
+    given = params.get("input")
+    if isinstance(given, str):
+        return Sent(first, [text_message("user", given)])
+    return sent(listed(given), item_message, first)
 
 
 def stored(params: Params) -> Sent:

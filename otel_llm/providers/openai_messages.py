@@ -17,6 +17,7 @@ from otel_llm.messages import (
     Part,
     blob_part,
     message,
+    text_message,
     text_part,
     tool_call_part,
     tool_response_part,
@@ -25,7 +26,7 @@ from otel_llm.messages import (
 from otel_llm.provider import Params, Sent, get
 
 #: The conventions' finish reasons, by OpenAI's.
-FINISH = {"tool_calls": "tool_call", "function_call": "tool_call"}
+_FINISH = {"tool_calls": "tool_call", "function_call": "tool_call"}
 _INSTRUCTING = ("system", "developer")
 _TEXT = frozenset({"text", "input_text", "output_text", "summary_text", "reasoning_text"})
 _FILE = frozenset({"file", "input_file"})
@@ -34,14 +35,14 @@ _SEEN = frozenset({"input_image", "computer_screenshot"})
 
 def finish_reason(reason: str | None) -> str:
     """A finish reason in the conventions' words; empty where there is none yet."""
-    return FINISH.get(reason, reason) if reason else ""
+    return _FINISH.get(reason, reason) if reason else ""
 
 
 def listed(value: Any) -> Sequence[Any]:
     """The items of a list, or of anything else that can be gone through again; an iterator is the SDK's to read."""
-    if type(value) is list or isinstance(value, list | tuple):
+    if isinstance(value, list | tuple):
         return value
-    if value is None or isinstance(value, str | bytes | bytearray | Mapping) or not isinstance(value, Collection):
+    if isinstance(value, str | bytes | bytearray | Mapping) or not isinstance(value, Collection):
         return ()
     return list(value)
 
@@ -50,7 +51,6 @@ def sent(items: Iterable[Any], read: Callable[[Any], Message], first: list[Messa
     """Instructions and messages apart, each in its order; an item that cannot be read is an empty message."""
     messages: list[Message] = []
     for item in items:
-        said: Message
         try:
             if (
                 type(item) is dict
@@ -59,13 +59,13 @@ def sent(items: Iterable[Any], read: Callable[[Any], Message], first: list[Messa
                 and type(role := item.get("role")) is str
                 and role
             ):
-                said = {"role": role, "parts": [{"type": "text", "content": content}]}  # most are this
+                one = text_message(role, content)  # most are this
             else:
-                said = read(item)
+                one = read(item)
         except Exception:
             fault("reading a message")
-            said = message("user", [{"type": "unreadable"}])
-        (first if said["role"] in _INSTRUCTING else messages).append(said)
+            one = message("user", [{"type": "unreadable"}])
+        (first if one["role"] in _INSTRUCTING else messages).append(one)
     return Sent(first, messages)
 
 
@@ -239,7 +239,7 @@ def _spoken(said: Any) -> Message | None:
         return None
     if any(map(fields.get, _MORE)):
         return None
-    return {"role": "assistant", "parts": [{"type": "text", "content": text}]}
+    return text_message("assistant", text)
 
 
 def chat_output(response: Any) -> list[Message]:
@@ -250,8 +250,7 @@ def chat_output(response: Any) -> list[Message]:
             said = get(choice, "message")
             item = _spoken(said) or _chat_message(said)
             item["role"] = "assistant"
-            reason = get(choice, "finish_reason")
-            item["finish_reason"] = FINISH.get(reason, reason) if reason else ""
+            item["finish_reason"] = finish_reason(get(choice, "finish_reason"))
         except Exception:
             fault("reading a choice")
             item = message("assistant", [{"type": "unreadable"}])
@@ -266,7 +265,7 @@ def _texts(given: Any) -> list[str]:
 
 def completions(params: Params) -> Sent:
     """The prompts of a legacy completion."""
-    return Sent([], [message("user", [text_part(text)]) for text in _texts(params.get("prompt"))])
+    return Sent([], [text_message("user", text) for text in _texts(params.get("prompt"))])
 
 
 def completions_output(response: Any) -> list[Message]:
@@ -285,8 +284,7 @@ def completions_output(response: Any) -> list[Message]:
 
 def embeddings(params: Params) -> Sent:
     """The texts that are embedded."""
-    texts = _texts(params.get("input"))
-    return Sent([], [{"role": "user", "parts": [{"type": "text", "content": text}]} for text in texts])
+    return Sent([], [text_message("user", text) for text in _texts(params.get("input"))])
 
 
 def tool_definitions(params: Params) -> list[dict[str, Any]] | None:

@@ -13,12 +13,10 @@ from otel_llm.providers.openai_messages import listed, tool_definitions
 from otel_llm.providers.openai_shared import (
     IDENTITY,
     USAGE,
+    beside,
     failure,
-    moderated_beside,
     output_type,
     pair,
-    reported,
-    usual,
 )
 from otel_llm.providers.openai_streams import ResponseFold
 
@@ -50,9 +48,8 @@ def _request(params: Params) -> Mapping[a.Attribute, Any]:
 
 def _details(response: Any) -> Mapping[a.Attribute, Any]:
     held = fields(response)
-    values = failure(response) if held.get("status") == "failed" else {}
-    if not usual(response):
-        values |= {**reported(response), **moderated_beside(response)}
+    values = failure(response)
+    values |= beside(response)
     if reason := items.finish_reason(response):
         values[a.FINISH_REASONS] = [reason]
     output = listed(held.get("output"))

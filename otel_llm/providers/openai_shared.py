@@ -34,7 +34,7 @@ USAGE: dict[a.Attribute, str] = {
 _UNKNOWN: Any = object()
 _NONE: Mapping[str, Any] = {}
 
-#: Fields of an answer that :func:`reported` and :func:`moderated_beside` read, and of its usage.
+#: Fields of an answer that :func:`beside` reads, and of its usage.
 _SAID = frozenset({"provider", "moderation"})
 _USED = frozenset({"cost", "estimated_cost", "cost_in_usd_ticks"})
 
@@ -58,18 +58,6 @@ def extra(thing: Any) -> Mapping[str, Any]:
     if (found := getattr(thing, "__pydantic_extra__", _UNKNOWN)) is _UNKNOWN:
         found = getattr(thing, "model_extra", None)
     return found or _NONE
-
-
-def usual(response: Any) -> bool:
-    """Whether an answer says nothing of :func:`reported` and :func:`moderated_beside`, as OpenAI's own do."""
-    try:
-        held = response.__dict__
-        said, used = response.__pydantic_extra__, held["usage"].__pydantic_extra__
-    except (AttributeError, KeyError):
-        return False
-    return (
-        (not said or _SAID.isdisjoint(said)) and (not used or _USED.isdisjoint(used)) and held.get("moderation") is None
-    )
 
 
 def _amount(value: Any) -> float | None:
@@ -134,6 +122,23 @@ def moderated_beside(response: Any) -> dict[a.Attribute, Any]:
     for side in (get(moderation, "input"), get(moderation, "output")):
         results += get(side, "results") or ([side] if get(side, "categories") is not None else [])
     return moderated(results) if results else {}
+
+
+def beside(response: Any) -> dict[a.Attribute, Any]:
+    """What an answer says beside the model's: what a router reports of it, and what moderation found."""
+    return {} if _usual(response) else {**reported(response), **moderated_beside(response)}
+
+
+def _usual(response: Any) -> bool:
+    """Whether nothing of that is there, as in OpenAI's own answers: told without reading any of it."""
+    try:
+        held = response.__dict__
+        said, used = response.__pydantic_extra__, held["usage"].__pydantic_extra__
+    except (AttributeError, KeyError):
+        return False
+    return (
+        (not said or _SAID.isdisjoint(said)) and (not used or _USED.isdisjoint(used)) and held.get("moderation") is None
+    )
 
 
 def output_type(format: Any) -> Mapping[a.Attribute, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from otel_llm import attributes as a
 from otel_llm.provider import Params, get, given
 from otel_llm.providers import openai_messages as m
-from otel_llm.providers.openai_shared import IDENTITY, moderated_beside, output_type, pair, reported, usual
+from otel_llm.providers.openai_shared import IDENTITY, beside, output_type, pair
 from otel_llm.providers.openai_streams import ChatFold, CompletionFold
 
 
@@ -28,11 +28,8 @@ def _chat_request(params: Params) -> Mapping[a.Attribute, Any]:
 
 
 def _choices(response: Any) -> Mapping[a.Attribute, Any]:
-    values = {} if usual(response) else {**reported(response), **moderated_beside(response)}
-    reasons = []
-    for choice in get(response, "choices") or ():
-        reason = get(choice, "finish_reason")
-        reasons.append(m.FINISH.get(reason, reason) if reason else "")
+    values = beside(response)
+    reasons = [m.finish_reason(get(choice, "finish_reason")) for choice in get(response, "choices") or ()]
     if any(reasons):
         values[a.FINISH_REASONS] = reasons
     return values
@@ -40,7 +37,7 @@ def _choices(response: Any) -> Mapping[a.Attribute, Any]:
 
 def _embedding(response: Any) -> Mapping[a.Attribute, Any]:
     """The size of the embedding, where the caller asked for numbers, and no output tokens where usage was said."""
-    values = {} if usual(response) else reported(response)
+    values = beside(response)
     data = get(response, "data")
     vector = get(data[0], "embedding") if data else None
     if vector is not None and not isinstance(vector, str):

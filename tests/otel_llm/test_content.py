@@ -18,7 +18,6 @@ from otel_llm.content import DEFINITIONS, LEAST_PART, LEAST_SPAN, MESSAGES, MOST
 from otel_llm.cut import cut_string, cut_text, dumps, share, size
 from otel_llm.messages import Message, blob_part, messages_json, text_part, tool_call_part, tool_response_part, uri_part
 from otel_llm.plain import CIRCLE, TOO_DEEP
-from otel_llm.prompts.link import Table
 from otel_llm.providers import PROVIDERS
 from otel_llm.redaction import WITHHELD
 from otel_llm.testing import Reply, ScriptedProvider
@@ -515,7 +514,7 @@ class TestOnlyWhatIsNeeded:
         monkeypatch.setattr("otel_llm.content.Kept.keep", never)
         monkeypatch.setattr("otel_llm.invocation.Invocation.sent", property(never))
         monkeypatch.setattr("otel_llm.invocation.Invocation.output_messages", property(never))
-        monkeypatch.setattr("otel_llm.prompts.link._table", Table())  # of prompts that other tests have rendered
+        monkeypatch.setattr("otel_llm.prompts.link._table", {})  # of prompts that other tests have rendered
         monkeypatch.setattr("otel_llm.prompts.link._recent", ContextVar("none", default=()))
         monkeypatch.setattr(config, "_said", set())
         otel_llm.instrument(tracer_provider=spans.provider, capture_content=False)

@@ -283,20 +283,20 @@ class TestBounds:
 
     def test_the_table_is_bounded_in_entries(self) -> None:
         texts = [TOPIC.render(question=f"number {number}") for number in range(TABLE_ENTRIES + 10)]
-        assert len(module._table.entries) == TABLE_ENTRIES
+        assert len(module._table) == TABLE_ENTRIES
         assert module._table.get(texts[9]) is None
         assert module._table.get(texts[10]) is not None
 
     def test_the_table_is_bounded_in_size(self) -> None:
         texts = [Prompt("long", "{{ x }}").render(x=f"{n:06}" + "x" * (TABLE_SIZE // 10)) for n in range(30)]
-        assert 0 < len(module._table.entries) < 10
+        assert 0 < len(module._table) < 10
         assert module._table.get(texts[-1]) is not None
         Prompt("huge", "{{ x }}").render(x="y" * TABLE_SIZE)
-        assert len(module._table.entries) == 0
+        assert len(module._table) == 0
         assert module._table._size == 0
         assert not module._table._lengths
 
     def test_the_same_text_takes_one_entry(self) -> None:
         for _ in range(5):
             TOPIC.render(question="again")
-        assert len(module._table.entries) == 1
+        assert len(module._table) == 1

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from otel_llm import attributes as a
 from otel_llm.provider import Endpoint, dig, fields
+from otel_llm.providers import google_content, openai_responses, openai_text
 
 
 def _endpoint(paths: Any) -> Endpoint:
@@ -124,3 +125,34 @@ def test_nothing_has_no_fields() -> None:
     """Of what is not there, all is missing."""
     assert dict(fields(None)) == {}
     assert dig(None, "id") is None
+
+
+class Looked(dict[str, Any]):
+    """Parameters that note which of them were looked at."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        super().__init__(given)
+        self.names: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Notes it."""
+        self.names.add(key)
+        return super().get(key, default)
+
+
+@pytest.mark.parametrize(
+    ("read", "names"),
+    [
+        (openai_text._chat_request, {"n", "response_format"}),
+        (openai_responses._request, openai_responses._SAY_MORE),
+        (google_content._request, google_content._SAY_MORE),
+    ],
+    ids=["chat", "responses", "gemini"],
+)
+def test_what_says_more_of_a_request_is_known(read: Any, names: Any) -> None:
+    """A request that has none of these parameters is not looked at, and one that has is looked at for them only."""
+    assert read(Looked({"model": "m"})) == {}
+    for name in names:
+        params = Looked({name: None})
+        assert read(params) == {}
+        assert params.names == set(names)

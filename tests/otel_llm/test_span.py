@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, Pa
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, StatusCode, TraceFlags, set_span_in_context
 
 import otel_llm
+from otel_llm import config
 from otel_llm.interceptor import Interceptor
 from otel_llm.invocation import Invocation
 from otel_llm.span import Starter
@@ -378,6 +379,20 @@ def test_errors_of_unsampled_calls_are_the_sdks(
     with pytest.raises(TypeError, match="Missing required arguments"):
         openai_client.chat.completions.create()
     assert trace.get_current_span() is trace.INVALID_SPAN
+
+
+@pytest.mark.usefixtures("unsampled")
+def test_nothing_is_made_of_an_unsampled_call(openai_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither is its request read, nor who is asked."""
+
+    def made(*_: Any, **__: Any) -> Any:
+        raise AssertionError("something was made")
+
+    monkeypatch.setattr(config, "_said", set())
+    monkeypatch.setattr("otel_llm.flow.Invocation", made)
+    monkeypatch.setattr(Invocation, "read_request", made)
+    assert openai_client.chat.completions.create(**CHAT).choices
+    assert config._said == set()
 
 
 @pytest.mark.usefixtures("unsampled")

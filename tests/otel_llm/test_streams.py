@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from typing import Any
 
 import openai
@@ -290,7 +290,7 @@ def test_an_async_generator_around_a_stream_can_be_left(
 ) -> None:
     """The case of "Failed to detach context": a generator is closed from another context than it ran in."""
 
-    async def texts() -> AsyncIterator[Any]:
+    async def texts() -> AsyncGenerator[Any, None]:
         async for chunk in await start(provider):
             yield chunk
 
@@ -298,7 +298,7 @@ def test_an_async_generator_around_a_stream_can_be_left(
         generator = texts()
         async for _ in generator:
             break
-        await asyncio.create_task(generator.aclose())  # type: ignore[attr-defined]
+        await asyncio.create_task(generator.aclose())
 
     asyncio.run(read())
     gc.collect()

@@ -17,6 +17,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 import otel_llm
+from otel_llm import config
 from otel_llm.guardrails import PII
 from otel_llm.testing import ScriptedProvider
 from tests.conftest import Spans
@@ -67,11 +68,15 @@ def test_nothing_is_recorded_counted_or_wrapped(
 def test_it_is_asked_before_any_work_is_done(spans: Spans, openai_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the request is read nor a policy asked: who suppresses wants the SDK as it is."""
     monkeypatch.setattr(otel_llm.invocation.Invocation, "__init__", None)
+    monkeypatch.setattr(config, "_said", set())
     otel_llm.instrument(tracer_provider=spans.provider, guardrails=[PII(action="block")])
     with suppress_instrumentation():
         openai_client.chat.completions.create(
             model="gpt-5-mini", messages=[{"role": "user", "content": "Write to ada@example.org"}]
         )
+    assert config._said == set(), "a call was begun"
+    openai_client.chat.completions.create(**CHAT)
+    assert config._said, "one that is begun is seen"
 
 
 Start = Callable[[Any, Any], Any]

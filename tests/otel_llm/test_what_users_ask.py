@@ -49,7 +49,6 @@ from otel_llm import attributes as a
 from otel_llm import config, ongoing, others, reaper, switches
 from otel_llm.pricing import PriceBook
 from otel_llm.prompts import configure
-from otel_llm.prompts.link import Table
 from otel_llm.providers import PROVIDERS
 from otel_llm.testing import Reply, ScriptedProvider, ToolCall, Usage
 from tests.conftest import Spans
@@ -375,7 +374,7 @@ def test_09_content_that_is_not_wanted_is_not_touched(
     way: str, spans: Spans, ways: dict[str, Callable[[], Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No message is built, nothing is encoded, no thread is begun: what a call costs does not grow with it."""
-    monkeypatch.setattr("otel_llm.prompts.link._table", Table())  # of prompts that other tests have rendered
+    monkeypatch.setattr("otel_llm.prompts.link._table", {})  # of prompts that other tests have rendered
     monkeypatch.setattr("otel_llm.prompts.link._recent", ContextVar("none", default=()))
     otel_llm.instrument(tracer_provider=spans.provider, capture_content=False)
     ways[way]()  # prices and paths are read once
