@@ -28,8 +28,8 @@ _WAITING = frozenset(
 )
 
 
-def finish_reason(response: Any) -> str:
-    """Why a response ended, in the conventions' words; empty where it has not."""
+def finish_reason(response: Any, kinds: Sequence[str] | None = None) -> str:
+    """Why a response ended, in the conventions' words; empty where it has not. ``kinds`` are those of its output."""
     held = fields(response)
     status = held.get("status")
     if status in (None, "queued", "in_progress"):
@@ -40,7 +40,7 @@ def finish_reason(response: Any) -> str:
     if status in ("failed", "cancelled"):
         return "error"
     items = listed(held.get("output"))
-    kinds = kinds_of(items)
+    kinds = kinds_of(items) if kinds is None else kinds
     if _WAITING.isdisjoint(kinds):
         return "stop"
     called = [get(item, "call_id") for item in items]
@@ -241,9 +241,10 @@ def item_message(item: Any) -> Message:
     """One item of a response's input or output, or of a conversation."""
     if isinstance(item, str):
         return message("user", [text_part(item)])
-    kind = text_of(get(item, "type"))
+    held = fields(item)
+    kind = text_of(held.get("type"))
     if kind in ("", "message"):
-        return message(text_of(get(item, "role") or "user"), content_parts(get(item, "content")))
+        return message(text_of(held.get("role") or "user"), content_parts(held.get("content")))
     role, read = _KINDS.get(kind, ("assistant", _mark))
     return message(role, read(item))
 

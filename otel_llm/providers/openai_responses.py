@@ -50,10 +50,10 @@ def _details(response: Any) -> Mapping[a.Attribute, Any]:
     held = fields(response)
     values = failure(response)
     values |= beside(response)
-    if reason := items.finish_reason(response):
-        values[a.FINISH_REASONS] = [reason]
     output = listed(held.get("output"))
     kinds = items.kinds_of(output)
+    if reason := items.finish_reason(response, kinds):
+        values[a.FINISH_REASONS] = [reason]
     if len(kinds) > 1 or kinds != ["message"]:
         if not _CHARGED.isdisjoint(kinds):
             values.setdefault(a.COST_STATUS, "partial")
