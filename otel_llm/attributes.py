@@ -326,6 +326,16 @@ CALL_TYPES: tuple[str, ...] = (
 )  # fmt: skip
 
 
+#: Columns of ``llm_calls`` that are written with the row, because people filter, group and sum by them. The others are
+#: worked out when they are read: a column costs the same to write whether it holds something or not.
+STORED = frozenset({
+    OPERATION, CALL_TYPE, PROVIDER, REQUEST_MODEL, RESPONSE_MODEL, RESPONSE_ID, STREAM, TIME_TO_FIRST_CHUNK,
+    INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, REASONING_TOKENS, COST_TOTAL, COST_STATUS,
+    PROMPT_NAME, PROMPT_VERSION, EXPERIMENT_ID, VARIANT, GUARDRAIL_OUTCOME, GUARDRAIL_BLOCKED, USER_ID, SESSION_ID,
+    CONVERSATION_ID, AGENT_NAME, WORKFLOW_NAME, TOOL_NAME, RETRY_COUNT, CACHE_HIT, ERROR_TYPE, ENVIRONMENT,
+})  # fmt: skip
+
+
 def columns() -> Iterator[Attribute]:
     """The attributes that have a column of ``llm_calls``, in the dictionary's order."""
     return (attribute for attribute in DICTIONARY if attribute.column)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from otel_llm.testing import ScriptedProvider
+from tests.support.nodes import defined
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -23,18 +23,6 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 #: How many items each part of the feature list has.
 ITEMS = {"A": 28, "B": 47, "C": 26, "D": 18, "E": 22}
-
-
-def _defined(node_id: str) -> bool:
-    """Whether a test of that id is defined, by the text of its file."""
-    path, *names = node_id.split("::")
-    scope: list[ast.stmt] = ast.parse((ROOT / path).read_text()).body if (ROOT / path).is_file() else []
-    for name in names:
-        found = [node for node in scope if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name]
-        if not found:
-            return False
-        scope = found[0].body
-    return bool(names)
 
 
 def test_every_feature_has_its_row_and_every_claim_its_test() -> None:
@@ -46,7 +34,7 @@ def test_every_feature_has_its_row_and_every_claim_its_test() -> None:
     ]
     proven = [(row[2], row[3].strip(" |`")) for row in rows if row[3].strip(" |")]
     assert proven
-    assert [test for where, test in proven if not _defined(test) or not where or where.startswith("partly")] == []
+    assert [test for where, test in proven if not defined(test) or not where or where.startswith("partly")] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

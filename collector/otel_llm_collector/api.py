@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.aiohttp import make_aiohttp_handler
 
-from .errors import CollectorError
-from .listen import listen, server_log
+from .access import READ
+from .counts import Queries
+from .dialect.request import Question, credential, question
+from .dialect.response import encoded, failure, response
+from .errors import AccessDenied, CollectorError, QueryRefused
+from .gate import Gate
+from .listen import listen
 from .pages import foreign
-from .query import Query
-from .settings import DRAIN_S, MIB, Settings
+from .peers import peer
+from .query import Answer, Query
+from .settings import DRAIN_S, MIB
 
 _THREADS = 4
-_TYPES = {
-    "JSON": "application/json",
-    "JSONCompact": "application/json",
-    "JSONEachRow": "application/x-ndjson",
-    "CSV": "text/csv",
-    "CSVWithNames": "text/csv",
-    "TabSeparated": "text/tab-separated-values",
-    "TabSeparatedWithNames": "text/tab-separated-values",
-    "TSV": "text/tab-separated-values",
-    "TSVWithNames": "text/tab-separated-values",
-    "Native": "application/octet-stream",
-    "RowBinary": "application/octet-stream",
-    "Parquet": "application/vnd.apache.parquet",
-    "Arrow": "application/vnd.apache.arrow.file",
-}
+_OPEN = frozenset({"/ping", "/livez", "/readyz"})
+"""Paths that need no key."""
+_ACCESS_DENIED = 497
+_AUTHENTICATION_FAILED = 516
+_SOCKET_TIMEOUT = 209
 
 
 class Api:
@@ -43,40 +42,67 @@ class Api:
         status: Callable[[], Mapping[str, Any]],
         problems: Callable[[], list[str]],
         flush: Callable[[], bool],
+        metrics: CollectorRegistry,
+        queries: Queries,
     ) -> None:
         self._query = query
         self._status = status
         self._problems = problems
         self._flush = flush
+        self._metrics = metrics
+        self._queries = queries
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="otel-llm-query")
 
-    async def start(self, settings: Settings) -> tuple[web.AppRunner, int]:
+    async def start(self, gate: Gate) -> tuple[web.AppRunner, int]:
         """The endpoints on their port."""
+        self._body_seconds = gate.settings.body_seconds
 
         @web.middleware
         async def ours_only(
             request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
         ) -> web.StreamResponse:
-            if refusal := foreign(request, settings.host):
+            if refusal := foreign(request, gate.settings.host):
                 return web.Response(status=403, text=f"{refusal}\n")
             return await handler(request)
 
-        app = web.Application(client_max_size=MIB, middlewares=[ours_only])
+        @web.middleware
+        async def with_key_only(
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        ) -> web.StreamResponse:
+            if request.path in _OPEN:
+                return await handler(request)
+            secret = request.headers.get("X-Api-Key") or credential(request)
+            if gate.access.tenant(secret, READ) is None:
+                return _denied(request, gate.access.denial(secret, READ, peer(request.remote or "")))
+            return await handler(request)
+
+        app = web.Application(client_max_size=MIB, middlewares=[ours_only, with_key_only])
+        app.on_response_prepare.append(_as_it_says)
+        app.on_shutdown.append(self._stop)
         app.add_routes(
             [
+                web.get("/ping", self._ping),
                 web.get("/livez", self._livez),
                 web.get("/readyz", self._readyz),
                 web.get("/v1/status", self._show_status),
+                web.get("/metrics", make_aiohttp_handler(self._metrics)),
                 web.post("/v1/flush", self._wait),
                 web.get("/", self._ask),
                 web.post("/", self._ask),
             ]
         )
-        runner = web.AppRunner(app, access_log=None, logger=server_log, shutdown_timeout=DRAIN_S)
-        return runner, await listen(runner, settings, settings.api_port, "The API")
+        runner = web.AppRunner(app, shutdown_timeout=DRAIN_S, handler_cancellation=True)
+        return runner, await listen(runner, gate, "api", gate.settings.api_port, decompress=True)
 
     def close(self) -> None:
         self._threads.shutdown()
+
+    async def _stop(self, _: web.Application) -> None:
+        """Stop the questions that are being answered: nobody can ask any more, and they might take long."""
+        await asyncio.to_thread(self._query.cancel_all)
+
+    async def _ping(self, _: web.Request) -> web.Response:
+        return web.Response(text="Ok.\n")
 
     async def _livez(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -96,29 +122,47 @@ class Api:
             return web.Response(status=503, text="The store has not taken everything yet.\n")
         return web.Response(text="ok\n")
 
-    async def _ask(self, request: web.Request) -> web.Response:
-        """SQL in the body, in ``query=``, or begun there and ended here; ``param_name=`` fill ``{name:Type}``."""
+    async def _ask(self, request: web.Request) -> web.StreamResponse:
+        """SQL in ClickHouse's HTTP dialect; a question whose client goes away is stopped."""
+        if request.method == "GET" and "query" not in request.query:
+            return web.json_response({"service": "otel-llm", **self._status()})
         try:
-            body = (await request.read()).decode()
-        except UnicodeDecodeError:
-            return web.Response(status=400, text="The statement is not UTF-8.\n")
-        sql = "\n".join(filter(None, (request.query.get("query", ""), body)))
-        if not sql.strip():
-            if request.method == "GET":
-                return web.json_response({"service": "otel-llm", **self._status()})
-            return web.Response(status=400, text="The statement is empty.\n")
-        parameters = {
-            name.removeprefix("param_"): value for name, value in request.query.items() if name.startswith("param_")
-        }
-        wanted = request.query.get("default_format", "TabSeparated")
-        try:
-            answer, format = await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._query.ask, sql, parameters, wanted
-            )
+            async with asyncio.timeout(self._body_seconds):
+                asked = await question(request, self._query.database)
+        except TimeoutError:
+            self._queries.add("refused", 0.0)
+            message = f"The statement did not arrive within {self._body_seconds:g} seconds."
+            return failure(QueryRefused(message, _SOCKET_TIMEOUT))
         except CollectorError as error:
-            return web.Response(status=400, text=f"{error}\n")
-        return web.Response(
-            body=answer,
-            content_type=_TYPES.get(format, "text/plain"),
-            headers={"X-ClickHouse-Format": format},
-        )
+            self._queries.add("refused", 0.0)
+            return failure(error)
+        job = self._threads.submit(self._answer, asked)
+        try:
+            with self._queries.counted():
+                answer, body = await asyncio.wrap_future(job)
+        except CollectorError as error:
+            return failure(error, asked)
+        except asyncio.CancelledError:
+            if not job.cancel():
+                threading.Thread(target=self._query.cancel, args=(asked.query_id,), daemon=True).start()
+            raise
+        return response(asked, answer, body)
+
+    def _answer(self, asked: Question) -> tuple[Answer, bytes]:
+        answer = self._query.ask(asked.sql, asked.parameters, asked.format, asked.settings, asked.query_id)
+        return answer, encoded(asked, answer)
+
+
+async def _as_it_says(_: web.Request, answer: web.StreamResponse) -> None:
+    """Keep a browser from guessing that text of spans is something that it should run."""
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+
+
+def _denied(request: web.Request, error: AccessDenied) -> web.Response:
+    """The refusal of a caller: on SQL in ClickHouse's words, elsewhere as a sentence."""
+    answer = web.Response(text=f"{error}\n")
+    if request.path == "/":
+        answer = failure(QueryRefused(str(error), _ACCESS_DENIED if error.status == 403 else _AUTHENTICATION_FAILED))
+    answer.set_status(error.status)
+    answer.headers.update(error.headers)
+    return answer

@@ -20,22 +20,18 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self
 
-from . import migrations
+from . import local
 from .api import Api
-from .counts import Counts
-from .errors import CollectorError, StoreUnavailable
-from .inserter import Inserter
+from .counts import Queries, counts
+from .engine import Engine
+from .gate import Gate
 from .intake import Intake
-from .lock import FolderLock
+from .metrics import Metrics
 from .query import Query
 from .receiver import grpc, http
+from .receiver.room import Room
 from .running import Running
-from .segment import Segment, number, recover
 from .settings import DRAIN_S, Settings
-from .store import PATTERNS, Store
-from .wal import Log
-
-_FLUSH_S = 60.0
 
 
 class Collector:
@@ -43,7 +39,7 @@ class Collector:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.counts = Counts()
+        self.counts = counts()
         self.running: Running | None = None
         """Where it listens, once it does."""
         self._started: Future[Running] = Future()
@@ -56,7 +52,7 @@ class Collector:
         Returns how many segments the store did not take, which the log keeps for the next start.
         """
         _loop(self._serve(started, signals=True))
-        return self._engine.inserter.waiting
+        return self._engine.waiting
 
     def start(self) -> Self:
         """Collect in a thread; returns when it listens. Raises ``CollectorError`` when it cannot start."""
@@ -99,36 +95,44 @@ class Collector:
         if signals:
             for number_ in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number_, stopping.set)
+        gate = self._gate = Gate(self.settings)
         with ExitStack() as below:
-            engine = _Engine(self.settings, self.counts, below)
+            engine = Engine(self.settings, self.counts, below)
             async with AsyncExitStack() as doors:
-                running = await self._open(engine, doors)
+                running = await self._open(engine, gate, doors)
+                local.write_key(self.settings.data, gate.own)
+                below.callback(local.remove_key, self.settings.data)
                 running.write(self.settings.data)
                 below.callback(Running.remove, self.settings.data)
                 self.running = running
                 started(running)
                 await stopping.wait()
 
-    async def _open(self, engine: _Engine, doors: AsyncExitStack) -> Running:
+    async def _open(self, engine: Engine, gate: Gate, doors: AsyncExitStack) -> Running:
         settings = self.settings
-        intake = Intake(engine.log, self.counts, engine.seen)
-        server, grpc_port = await grpc.start(intake, settings)
+        intake = Intake(engine.log, self.counts, engine.known)
+        room = Room(settings.bodies_bytes)
+        server, grpc_port = await grpc.start(intake, self.counts, room, gate)
         doors.push_async_callback(server.stop, DRAIN_S)
-        runner, http_port = await http.start(intake, settings)
+        runner, http_port = await http.start(intake, self.counts, room, gate)
         doors.push_async_callback(runner.cleanup)
-        api = Api(Query(engine.store, settings), self.status, engine.problems, engine.flush)
+        queries = Queries()
+        metrics = Metrics(engine, self.counts, gate, room, queries, version("otel-llm"))
+        query = Query(engine.store, settings)
+        api = Api(query, self.status, engine.problems, engine.flush, metrics.registry(), queries)
         doors.callback(api.close)
-        api_runner, api_port = await api.start(settings)
+        api_runner, api_port = await api.start(gate)
         doors.push_async_callback(api_runner.cleanup)
         self._engine = engine
         return Running(
             pid=os.getpid(),
             version=version("otel-llm"),
             started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            grpc=f"http://{settings.address(grpc_port)}",
-            http=f"http://{settings.address(http_port)}",
-            api=f"http://{settings.address(api_port)}",
+            grpc=f"{settings.scheme}://{settings.address(grpc_port)}",
+            http=f"{settings.scheme}://{settings.address(http_port)}",
+            api=f"{settings.scheme}://{settings.address(api_port)}",
             store=engine.store.name,
+            certificate=str(settings.tls_cert.resolve()) if settings.tls_cert else "",
         )
 
     def status(self) -> dict[str, Any]:
@@ -136,75 +140,9 @@ class Collector:
         return {
             **(asdict(self.running) if self.running else {}),
             "data": str(self.settings.data.resolve()),
-            **asdict(self.counts),
-            "segments_waiting": self._engine.inserter.waiting,
-            "bytes_waiting": self._engine.log.waiting_bytes,
-            "last_error": self._engine.inserter.last_error,
+            **self._engine.status(),
+            **self._gate.status(),
         }
-
-
-class _Engine:
-    """Everything behind the doors: lock, store, log and inserter. What it opens is closed by the stack."""
-
-    def __init__(self, settings: Settings, counts: Counts, stack: ExitStack) -> None:
-        try:
-            settings.log.mkdir(parents=True, exist_ok=True)
-            lock = FolderLock(settings.data)
-            lock.acquire()
-        except OSError as error:
-            raise CollectorError(
-                f"The data folder {settings.data.absolute()} cannot be used: {error.strerror}."
-            ) from error
-        stack.callback(lock.release)
-        self.store = Store(settings.store_url)
-        if self.store.embedded and PATTERNS.intersection(str(settings.log.resolve())):
-            raise CollectorError(f"The path of {settings.data.resolve()} must be without any of * ? {{ }}.")
-        stack.callback(self.store.close)
-        found = recover(settings.log)
-        self.seen = [mark for mended in found for mark in mended.digests]
-        segments = [mended.segment for mended in found if mended.segment]
-        counts.replayed_segments = len(segments)
-        counts.torn_bytes = sum(mended.torn for mended in found)
-        counts.quarantined = sum(mended.quarantined for mended in found)
-        self.inserter = Inserter(self.store, counts, settings.log / "quarantine", self._prepare, self._freed)
-        self._prepare_now()
-        last = max((number(segment.path) for segment in segments), default=0)
-        self.log = Log(settings, last, sum(segment.size for segment in segments), self._sealed)
-        for segment in segments:
-            self.inserter.add(segment)
-        self.inserter.start()
-        stack.callback(self.inserter.stop)
-        self.log.start()
-        stack.callback(self.log.close)
-
-    def _prepare(self) -> None:
-        migrations.migrate(self.store)
-
-    def _prepare_now(self) -> None:
-        """Make the tables, so that what is wrong is said at once; a server that is down is tried again later."""
-        try:
-            self._prepare()
-        except StoreUnavailable as error:
-            if self.store.embedded:
-                raise
-            self.inserter.last_error = str(error)
-        else:
-            self.inserter.prepared = True
-
-    def _freed(self, size: int) -> None:
-        self.log.freed(size)
-
-    def _sealed(self, segment: Segment) -> None:
-        self.inserter.add(segment)
-
-    def flush(self) -> bool:
-        """Wait until everything that was acknowledged can be queried; false when that took too long."""
-        self.log.seal()
-        return self.inserter.wait(_FLUSH_S)
-
-    def problems(self) -> list[str]:
-        """Why what is accepted cannot be stored; empty when it can."""
-        return [problem for problem in (self.inserter.last_error, self.log.problem) if problem]
 
 
 def _loop(work: Coroutine[Any, Any, None]) -> None:

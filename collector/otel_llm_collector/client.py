@@ -6,14 +6,16 @@ An embedded store has one process at a time, so while a collector runs everybody
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
 from contextlib import ExitStack
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
+from . import local
 from .errors import CollectorError
 from .lock import FolderLock
 from .running import Running
@@ -48,7 +50,7 @@ class Reader:
         stack = ExitStack()
         running = Running.find(data)
         if running is not None:
-            return cls(_Http(running.api), stack, running)
+            return cls(_Http(running, data), stack, running)
         if store is None and not (data / "store").is_dir():
             raise CollectorError(f"There is no data in {data.resolve()}; `otel-llm up` or `otel-llm demo` makes some.")
         try:
@@ -88,8 +90,10 @@ class Reader:
 class _Http:
     """A collector that runs."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, running: Running, data: Path) -> None:
+        self._running = running
+        self._url = running.api
+        self._headers = local.headers(data)
 
     def ask(self, sql: str, parameters: Mapping[str, str], format: str) -> bytes:
         names = {f"param_{name}": value for name, value in parameters.items()}
@@ -99,11 +103,13 @@ class _Http:
         self._send("POST", "/v1/flush", b"")
 
     def _send(self, method: str, path: str, body: bytes) -> bytes:
-        connection = HTTPConnection(urlsplit(self._url).netloc, timeout=_TIMEOUT_S)
+        connection = local.connection(self._url, self._running.certificate, _TIMEOUT_S)
         try:
-            connection.request(method, path, body)
+            connection.request(method, path, body, self._headers)
             response = connection.getresponse()
             answer = response.read()
+        except ssl.SSLError as error:
+            raise CollectorError(local.no_tls(self._url, error)) from error
         except (OSError, HTTPException) as error:
             raise CollectorError(f"The collector at {self._url} does not answer: {error}") from error
         finally:

@@ -6,10 +6,13 @@ CollectorError (otel_llm.errors.OtelLLMError)
  ├─ SchemaError            the tables in the store are not ones that this collector can use
  ├─ QueryRefused           a question that the read-only SQL endpoint does not answer
  ├─ LogFull                the log has no room: try again later
+ ├─ AccessDenied           a caller without the key that it needs
  └─ Malformed              a request that is not OTLP
 """
 
 from __future__ import annotations
+
+from http import HTTPStatus
 
 from otel_llm.errors import OtelLLMError
 
@@ -35,11 +38,34 @@ class SchemaError(CollectorError):
 
 
 class QueryRefused(CollectorError):
-    """The read-only SQL endpoint does not answer this statement; the message says which part and why."""
+    """The read-only SQL endpoint does not answer this; the message says which part and why.
+
+    ``code`` is the number of ClickHouse's own error that is nearest: 497 is ACCESS_DENIED.
+    """
+
+    def __init__(self, message: str, code: int = 497) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class LogFull(CollectorError):
     """The log has no room for a record, on disk or in memory; the sender should try again."""
+
+
+class AccessDenied(CollectorError):
+    """A caller that is not let in; ``status`` is 401, 403, or 429 with the seconds after which it may try again."""
+
+    def __init__(self, message: str, status: HTTPStatus = HTTPStatus.UNAUTHORIZED, retry_after: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of an HTTP answer."""
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            return {"WWW-Authenticate": "Bearer"}
+        return {"Retry-After": str(self.retry_after)} if self.retry_after else {}
 
 
 class Malformed(CollectorError):

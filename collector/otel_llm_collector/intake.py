@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from .counts import Counts
-from .errors import LogFull, Malformed
-from .otlp import check
+from .clock import Clock
+from .counts import Counts, Door
+from .errors import LogFull
+from .otlp import Checked, check
 from .record import Record, digest
+from .seen import REMEMBERED
+from .signals import Signal
 from .wal import Log
-
-_REMEMBERED = 65536
-"""Requests whose resend is recognised: at 20 requests a second, those of the last hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A request is on disk; ``rejected`` of its spans were left out, for the reason given."""
+    """A request is on disk; ``rejected`` of its items were left out, for the reason given."""
 
     rejected: int = 0
     reason: str = ""
@@ -29,63 +29,53 @@ class Accepted:
 class Intake:
     """Takes requests in; belongs to one event loop."""
 
-    def __init__(self, log: Log, counts: Counts, seen: Iterable[bytes]) -> None:
+    def __init__(self, log: Log, counts: Mapping[str, Counts], seen: Iterable[bytes]) -> None:
         """``seen`` are the digests of requests that an earlier run acknowledged."""
         self._log = log
         self._counts = counts
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._done.set_result(None)
-        self._known: OrderedDict[bytes, asyncio.Future[None]] = OrderedDict.fromkeys(seen, self._done)
+        self._clock = Clock()
+        self._whole: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
+        self._whole.set_result(Accepted())
+        self._known: OrderedDict[bytes, asyncio.Future[Accepted]] = OrderedDict.fromkeys(seen, self._whole)
 
-    async def accept(self, body: bytes) -> Accepted:
-        """Returns when the request is on disk.
+    async def accept(self, signal: Signal, body: bytes, door: Door, tenant: str = "") -> Accepted:
+        """Returns when the request, in protobuf, is on disk; ``door`` is where it came in.
 
-        Raises :class:`Malformed` when it never will be, :class:`LogFull` when it should be sent again.
+        Raises ``Malformed`` when it never will be, ``LogFull`` when it should be sent again.
         """
-        mark = digest(body)
+        counts = self._counts[signal.name]
+        mark = digest(body, signal.name, tenant)
         known = self._known.get(mark)
-        if known is not None:
-            return await self._again(known, Accepted())
-        try:
-            checked = check(body)
-        except Malformed:
-            self._counts.malformed_requests += 1
-            raise
-        answer = Accepted(checked.rejected, checked.reason)
-        if not checked.spans:
+        if known is not None:  # answered when the first one is on disk
+            answer = await asyncio.shield(known)
+            counts.duplicate_requests += 1
             return answer
-        if checked.body is not body:
-            mark = digest(checked.body)
-            known = self._known.get(mark)
-            if known is not None:
-                return await self._again(known, answer)
-        try:
-            written = self._log.append(Record(checked.body, checked.spans, mark))
-        except LogFull:
-            self._counts.refused_requests += 1
-            raise
-        self._counts.rejected_spans += checked.rejected
-        waiting = asyncio.ensure_future(self._written(mark, written, checked.spans))
+        checked = check(signal, body, self._clock.window, tenant)
+        answer = Accepted(checked.rejected, checked.reason)
+        if not checked.items:
+            return answer
+        written = self._log.append(signal, Record(checked.body, checked.items, mark, checked.kinds, tenant))
+        waiting = asyncio.ensure_future(self._written(counts, mark, written, checked, answer, door))
         waiting.add_done_callback(asyncio.Future.exception)  # looked at even when the sender has gone
         self._known[mark] = waiting
-        if len(self._known) > _REMEMBERED:
+        if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
-        await asyncio.shield(waiting)
-        return answer
+        return await asyncio.shield(waiting)
 
-    async def _again(self, known: asyncio.Future[None], answer: Accepted) -> Accepted:
-        """A request that came before is answered when the first one is on disk."""
-        await asyncio.shield(known)
-        self._counts.duplicate_requests += 1
-        return answer
-
-    async def _written(self, mark: bytes, written: Future[None], spans: int) -> None:
+    async def _written(
+        self, counts: Counts, mark: bytes, written: Future[None], checked: Checked, answer: Accepted, door: Door
+    ) -> Accepted:
         try:
             await asyncio.wrap_future(written)
         except LogFull:
-            self._counts.refused_requests += 1
             self._known.pop(mark, None)
             raise
-        self._counts.accepted_spans += spans
-        if mark in self._known:
-            self._known[mark] = self._done
+        taken = counts.doors[door]
+        taken.requests += 1
+        taken.items += checked.items
+        taken.bytes += len(checked.body)
+        counts.rejected += checked.rejected
+        counts.clamped += checked.clamped
+        if mark in self._known and not answer.rejected:
+            self._known[mark] = self._whole
+        return answer

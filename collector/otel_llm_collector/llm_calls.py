@@ -1,7 +1,8 @@
 """The columns of ``llm_calls`` that come from the attribute dictionary.
 
-A column is a ``DEFAULT`` expression over the map of attributes, which holds text as ``otel_traces`` does. A line that
-is new in the dictionary is one ``ALTER TABLE``, and rows that are already there show it too.
+A column is an expression over the map of attributes, which holds text as ``otel_traces`` does: a ``DEFAULT`` where it
+is stored with the row, an ``ALIAS`` where it is worked out when it is read. A line that is new in the dictionary is one
+``ALTER TABLE``, and rows that are already there show it too.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from otel_llm.attributes import BY_NAME, CALL_ID, Attribute, columns
+from otel_llm.attributes import BY_NAME, CALL_ID, STORED, Attribute, columns
 
 from .errors import SchemaError
 from .store import Store, literal
@@ -36,6 +37,13 @@ class Column:
     type: str
     expression: str
     comment: str
+    stored: bool
+
+    @property
+    def definition(self) -> str:
+        """The column as ``ALTER TABLE … ADD COLUMN`` takes it."""
+        start, end = f"{self.name} {self.type}", f"{self.expression} COMMENT {literal(self.comment)}"
+        return f"{start} DEFAULT {end} CODEC(ZSTD(1))" if self.stored else f"{start} ALIAS {end}"
 
 
 def expression(attribute: Attribute) -> str:
@@ -85,9 +93,15 @@ def _family(attribute: Attribute, where: str) -> str:
 def derived() -> Iterator[Column]:
     """The derived columns, in the dictionary's order."""
     for attribute in columns():
-        yield Column(attribute.column or "", attribute.type or "", expression(attribute), attribute.sentence)
+        yield Column(
+            attribute.column or "",
+            attribute.type or "",
+            expression(attribute),
+            attribute.sentence,
+            attribute in STORED,
+        )
     total = "ifNull(input_tokens, 0) + ifNull(output_tokens, 0)"
-    yield Column("total_tokens", "UInt64", total, "Input and output tokens together.")
+    yield Column("total_tokens", "UInt64", total, "Input and output tokens together.", stored=True)
 
 
 def sync(store: Store) -> list[str]:
@@ -104,10 +118,7 @@ def sync(store: Store) -> list[str]:
     for column in derived():
         old = present.get(column.name)
         if old is None:
-            changes.append(
-                f"ADD COLUMN IF NOT EXISTS {column.name} {column.type} DEFAULT {column.expression} "
-                f"COMMENT {literal(column.comment)} CODEC(ZSTD(1)) AFTER {after}"
-            )
+            changes.append(f"ADD COLUMN IF NOT EXISTS {column.definition} AFTER {after}")
             added.append(column.name)
         elif old["type"] != column.type:
             raise SchemaError(
@@ -118,5 +129,5 @@ def sync(store: Store) -> list[str]:
             changes.append(f"COMMENT COLUMN {column.name} {literal(column.comment)}")
         after = column.name
     if changes:
-        store.command(f"ALTER TABLE llm_calls {', '.join(changes)}")
+        store.define(f"ALTER TABLE llm_calls {', '.join(changes)}")
     return added

@@ -64,7 +64,7 @@ def available(folder: Path | None = None) -> list[Migration]:
 
 def migrate(store: Store, folder: Path | None = None) -> list[str]:
     """Bring the store up to date; returns the names of the files that were applied now."""
-    store.command(_RECORD)
+    store.define(_RECORD)
     applied = {
         int(row["version"]): row
         for row in store.rows("SELECT version, any(name) AS name, any(checksum) AS checksum "
@@ -83,7 +83,7 @@ def migrate(store: Store, folder: Path | None = None) -> list[str]:
         record = applied.get(migration.version)
         if record is None:
             for statement in migration.statements():
-                store.command(statement)
+                store.define(statement)
             store.command(
                 _APPLIED,
                 {"version": migration.version, "name": migration.name, "checksum": migration.checksum},

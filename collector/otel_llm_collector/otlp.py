@@ -1,18 +1,19 @@
-"""OTLP trace messages: checked at the door, and rewritten where ClickHouse cannot take them as they are."""
+"""OTLP messages at the door: what can be stored, and what has to be left out or set right."""
 
 from __future__ import annotations
 
-import base64
-import json
-import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
 
+from . import clock
+from .clock import Window
 from .errors import Malformed
+from .flatten import is_marked, stamp
+from .signals import LOGS, METRIC_KINDS, METRICS, TRACES, Signal
 from .utf8 import repair
 
 _NO_TRACE = bytes(16)
@@ -21,107 +22,114 @@ _NO_SPAN = bytes(8)
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A body that can be stored, how many spans it holds, and how many were left out of it and why."""
+    """A body that can be stored: how many items it holds and of which kinds, how many were left out of it and why."""
 
     body: bytes
-    spans: int
+    items: int
+    kinds: int = 1
     rejected: int = 0
     reason: str = ""
+    clamped: int = 0
 
 
-def check(body: bytes) -> Checked:
-    """Check a trace request. Raises :class:`Malformed` when it is none, or when no span of it can be stored.
+def check(signal: Signal, body: bytes, window: Window, tenant: str = "") -> Checked:
+    """Check a request. Raises :class:`Malformed` when it is none of this signal, or when nothing of it can be stored.
 
-    Text that is not UTF-8 is mended with U+FFFD. A span without a valid trace id and span id is left out.
+    Text that is not UTF-8 is mended with U+FFFD. A span without a valid trace id and span id is left out; a log record
+    keeps its place without ids that are none. Times outside the window are set to now and kept as attributes. Every
+    resource is marked as the ``tenant``'s, and as nobody else's.
     """
-    request = ExportTraceServiceRequest()
+    request = signal.request()
     try:
         request.ParseFromString(body)
     except DecodeError:
-        body = repair(ExportTraceServiceRequest, body)
+        body = repair(signal.request, body)
         try:
             request.ParseFromString(body)
         except DecodeError:
-            raise Malformed("The body is not an OTLP ExportTraceServiceRequest in protobuf.") from None
-    total = bad = 0
+            raise Malformed(f"The body is not an OTLP {signal.request.DESCRIPTOR.name} in protobuf.") from None
+    checked = _CHECKS[signal](request, body, window)
+    if is_marked(request, signal):
+        request.DiscardUnknownFields()
+        checked = replace(checked, body=request.SerializeToString())
+    if not tenant:
+        return checked
+    stamp(request, signal, tenant)
+    return replace(checked, body=request.SerializeToString())
+
+
+def _spans(request: ExportTraceServiceRequest, body: bytes, window: Window) -> Checked:
+    earliest, latest = window.earliest, window.latest
+    total = bad = clamped = 0
     for resource_spans in request.resource_spans:
         for scope_spans in resource_spans.scope_spans:
             spans = scope_spans.spans
             total += len(spans)
-            wrong = [index for index, span in enumerate(spans) if not _identified(span)]
+            wrong = []
+            for index, span in enumerate(spans):
+                trace, own = span.trace_id, span.span_id
+                if len(trace) != 16 or len(own) != 8 or trace == _NO_TRACE or own == _NO_SPAN:
+                    wrong.append(index)
+                elif not earliest <= span.start_time_unix_nano <= span.end_time_unix_nano <= latest:
+                    clock.clamp_span(span, window)
+                    clamped += 1
             bad += len(wrong)
             for index in reversed(wrong):
                 del spans[index]
     if not bad:
-        return Checked(body, total)
+        return Checked(request.SerializeToString() if clamped else body, total, clamped=clamped)
     reason = f"{bad} of {total} spans have no valid ids: trace_id must be 16 bytes, span_id 8 bytes, neither all zero."
     if bad == total:
         raise Malformed(reason)
-    return Checked(request.SerializeToString(), total - bad, bad, reason)
+    return Checked(request.SerializeToString(), total - bad, 1, bad, reason, clamped)
 
 
-def _identified(span: Span) -> bool:
-    trace, own = span.trace_id, span.span_id
-    return len(trace) == 16 and len(own) == 8 and trace != _NO_TRACE and own != _NO_SPAN
+def _log_records(request: Message, body: bytes, window: Window) -> Checked:
+    total = clamped = foreign = 0
+    changed = False
+    for resource_logs in request.resource_logs:
+        for scope_logs in resource_logs.scope_logs:
+            total += len(scope_logs.log_records)
+            for record in scope_logs.log_records:
+                time = record.time_unix_nano or record.observed_time_unix_nano
+                if not window.earliest <= time <= window.latest:
+                    foreign += bool(len(UnknownFieldSet(record)))
+                    clock.clamp_log(record, window)
+                    clamped += 1
+                if len(record.trace_id) not in (0, 16) or record.trace_id == _NO_TRACE:
+                    record.trace_id = b""
+                    changed = True
+                if len(record.span_id) not in (0, 8) or record.span_id == _NO_SPAN:
+                    record.span_id = b""
+                    changed = True
+    if total and foreign == total:
+        raise Malformed("These are no log records: they look like those of another signal.")
+    return Checked(request.SerializeToString() if clamped or changed else body, total, clamped=clamped)
 
 
-def flatten(body: bytes) -> bytes:
-    """The message as the store can take it: nested attribute values as JSON text, and only fields that OTLP has.
-
-    What protobuf calls unknown may be anything, a known number of another type too, where ClickHouse stops.
-    """
-    data = TracesData.FromString(body)
-    data.DiscardUnknownFields()
-    for resource_spans in data.resource_spans:
-        _flatten(resource_spans.resource.attributes)
-        for scope_spans in resource_spans.scope_spans:
-            for span in scope_spans.spans:
-                _flatten(span.attributes)
-                for event in span.events:
-                    _flatten(event.attributes)
-                for link in span.links:
-                    _flatten(link.attributes)
-    flat: bytes = data.SerializeToString()
-    return flat
+_KIND_BITS = {kind: 1 << bit for bit, kind in enumerate(METRIC_KINDS)}
 
 
-def _flatten(attributes: list[KeyValue]) -> None:
-    for attribute in attributes:
-        value = attribute.value
-        kind = value.WhichOneof("value")
-        if kind == "kvlist_value" or (kind == "array_value" and any(map(_nested, value.array_value.values))):
-            value.string_value = _json(value)
+def _data_points(request: Message, body: bytes, window: Window) -> Checked:
+    earliest, latest = window.earliest, window.latest
+    total = kinds = clamped = foreign = 0
+    for resource_metrics in request.resource_metrics:
+        for scope_metrics in resource_metrics.scope_metrics:
+            for metric in scope_metrics.metrics:
+                kind = metric.WhichOneof("data")
+                if kind is None:
+                    foreign += bool(len(UnknownFieldSet(metric)))
+                    continue
+                points = getattr(metric, kind).data_points
+                total += len(points)
+                kinds |= _KIND_BITS[kind]
+                for point in points:
+                    if not earliest <= point.time_unix_nano <= latest:
+                        clock.clamp_point(point, window)
+                        clamped += 1
+    if foreign and not total:
+        raise Malformed("These are no metrics: they look like those of another signal.")
+    return Checked(request.SerializeToString() if clamped else body, total, kinds, clamped=clamped)
 
 
-def _nested(value: AnyValue) -> bool:
-    return value.WhichOneof("value") in ("array_value", "kvlist_value")
-
-
-def _json(value: AnyValue) -> str:
-    """A value as JSON text, in the form that the view over otlp_traces_in gives arrays."""
-    match value.WhichOneof("value"):
-        case "string_value":
-            return json.dumps(value.string_value, ensure_ascii=False)
-        case "bool_value":
-            return "true" if value.bool_value else "false"
-        case "int_value":
-            return str(value.int_value)
-        case "double_value":
-            return _number(value.double_value)
-        case "bytes_value":
-            return f'"{base64.b64encode(value.bytes_value).decode()}"'
-        case "array_value":
-            return f"[{','.join(map(_json, value.array_value.values))}]"
-        case "kvlist_value":
-            pairs = {pair.key: _json(pair.value) for pair in value.kvlist_value.values}
-            return "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{pairs[key]}" for key in sorted(pairs)) + "}"
-    return "null"
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return '"NaN"'
-    if math.isinf(value):
-        return '"+Inf"' if value > 0 else '"-Inf"'
-    mantissa, _, exponent = repr(value).partition("e")
-    return mantissa.removesuffix(".0") + (f"e{int(exponent)}" if exponent else "")
+_CHECKS: dict[Signal, Callable[..., Checked]] = {TRACES: _spans, LOGS: _log_records, METRICS: _data_points}

@@ -3,7 +3,8 @@
 The frame is a length-delimited protobuf field of a number that OTLP does not use, so that records one after another are
 one valid OTLP message: repeated fields of concatenated messages merge, unknown fields are skipped.
 
-    tag 2047, length | segment id 8, body length 4, spans 4, digest of the body 16, checksum of the header 4, tenant
+    tag 2047, length | header, checksum of header and tenant 4, tenant
+    header: segment id 8, body length 4, items 4, kinds 1, digest of what was sent 16, checksum of the body 4
 """
 
 from __future__ import annotations
@@ -15,22 +16,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _TAG = b"\xfa\x7f"  # field 2047, length-delimited
-_HEADER = struct.Struct("<8sII16s")
+_HEADER = struct.Struct("<8sIIB16sI")
 _CHECKSUM = struct.Struct("<I")
 _FIXED = _HEADER.size + _CHECKSUM.size
-_TENANT_LIMIT = 64  # a key of blake2b; and the length of the frame stays one byte
 _BODY = _FIXED + len(_TAG) + 1
 
 ID_SIZE = 8
+DIGEST_SIZE = 16
+TENANT_LIMIT = 64
+"""Most bytes of a tenant's name: the length of a frame stays one byte."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A request body that was validated, with how many spans it holds."""
+    """A request body that was validated, with how many items it holds.
+
+    ``digest`` is what the request is recognised by when it comes again. ``kinds`` has a bit for each landing of its
+    signal that it concerns.
+    """
 
     body: bytes
-    spans: int
+    items: int
     digest: bytes
+    kinds: int = 1
     tenant: str = ""
 
     @property
@@ -40,26 +48,32 @@ class Record:
     def encode(self, segment: bytes) -> bytes:
         """The bytes of the record in the segment of that id."""
         tenant = self.tenant.encode()
-        if len(tenant) > _TENANT_LIMIT:
-            raise ValueError(f"A tenant's name has at most {_TENANT_LIMIT} bytes.")
-        header = _HEADER.pack(segment, len(self.body), self.spans, self.digest)
-        checksum = _CHECKSUM.pack(zlib.crc32(header + tenant))
-        return b"".join((_TAG, bytes((_FIXED + len(tenant),)), header, checksum, tenant, self.body))
+        if len(tenant) > TENANT_LIMIT:
+            raise ValueError(f"A tenant's name has at most {TENANT_LIMIT} bytes.")
+        checksum = zlib.crc32(self.body)
+        header = _HEADER.pack(segment, len(self.body), self.items, self.kinds, self.digest, checksum)
+        seal = _CHECKSUM.pack(zlib.crc32(header + tenant))
+        return b"".join((_TAG, bytes((_FIXED + len(tenant),)), header, seal, tenant, self.body))
 
 
-def digest(body: bytes, tenant: str = "") -> bytes:
-    """What a body is recognised by; the same body of another tenant is another."""
-    return hashlib.blake2b(body, digest_size=16, key=tenant.encode()).digest()
+def digest(body: bytes, signal: str, tenant: str = "") -> bytes:
+    """What a request is recognised by; the same body of another tenant, or of another signal, is another."""
+    marked = hashlib.sha256(f"{signal} {tenant}\0".encode())
+    marked.update(body)
+    return marked.digest()[:DIGEST_SIZE]
 
 
 @dataclass(frozen=True, slots=True)
 class Good:
-    """A whole record, by its place in the segment."""
+    """A whole record, by its place in the segment; its body begins at ``body``."""
 
     start: int
+    body: int
     end: int
-    spans: int
+    items: int
+    kinds: int
     digest: bytes
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +115,16 @@ def _read(data: bytes, at: int, segment: bytes) -> Good | int | None:
     if data[at : at + len(_TAG)] != _TAG or length < _FIXED or start + length > len(data):
         return None
     header = data[start : start + _HEADER.size]
-    (checksum,) = _CHECKSUM.unpack_from(data, start + _HEADER.size)
+    (seal,) = _CHECKSUM.unpack_from(data, start + _HEADER.size)
     tenant = data[start + _FIXED : start + length]
-    identity, size, spans, expected = _HEADER.unpack(header)
-    if identity != segment or checksum != zlib.crc32(header + tenant):
+    identity, size, items, kinds, mark, checksum = _HEADER.unpack(header)
+    if identity != segment or seal != zlib.crc32(header + tenant):
         return None
-    end = start + length + int(size)
-    body = data[start + length : end]
-    if end > len(data) or digest(body, tenant.decode(errors="replace")) != expected:
+    body = start + length
+    end = body + int(size)
+    if end > len(data) or zlib.crc32(memoryview(data)[body:end]) != checksum:
         return end
-    return Good(at, end, spans, expected)
+    return Good(at, body, end, items, kinds, mark, tenant.decode(errors="replace"))
 
 
 def _next(data: bytes, at: int, segment: bytes) -> int | None:

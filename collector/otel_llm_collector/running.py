@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
+from ssl import SSLError
 from typing import Any
-from urllib.parse import urlsplit
+
+from . import local
+from .errors import CollectorError
 
 _FILE = "collector.json"
 _TIMEOUT_S = 10.0
+_DENIED = (401, 429)
+"""How those are answered who have no key that is known; 403 is what web pages are told too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,8 @@ class Running:
     http: str
     api: str
     store: str
+    certificate: str = ""
+    """File of its certificate, where it has TLS."""
 
     def write(self, data: Path) -> None:
         """Say so in the data folder, in one step."""
@@ -40,23 +47,35 @@ class Running:
         """The collector of a data folder, or ``None`` when none answers.
 
         The file outlives a process that was killed, and by then its number and its ports may be another's: so the one
-        that answers must say that it is this one.
+        that answers must say that it is this one. Raises ``CollectorError`` where it does not let this caller ask.
         """
         try:
             said = json.loads((data / _FILE).read_text(encoding="utf-8"))
             found = cls(**said)
-            status = _status(found.api)
+            status = status_of(found, data)
             return found if all(status[name] == value for name, value in said.items()) else None
         except (OSError, HTTPException, ValueError, TypeError, KeyError):
             return None
 
 
-def _status(api: str) -> dict[str, Any]:
-    """What the API at a URL says of itself; raises any of the errors above where there is none."""
-    connection = HTTPConnection(str(urlsplit(api).netloc), timeout=_TIMEOUT_S)
+def status_of(running: Running, data: Path) -> dict[str, Any]:
+    """What the API of a collector says of itself; raises any of the errors above where there is none.
+
+    Raises ``CollectorError`` where it does not let this caller ask.
+    """
+    connection = local.connection(running.api, running.certificate, _TIMEOUT_S)
     try:
-        connection.request("GET", "/v1/status")
-        status: dict[str, Any] = json.loads(connection.getresponse().read())
-        return status
+        connection.request("GET", "/v1/status", headers=local.headers(data))
+        answer = connection.getresponse()
+        body = answer.read()
+    except (SSLError, ConnectionResetError, BrokenPipeError) as error:  # who shows no certificate may just be hung up
+        if not running.certificate:
+            raise
+        raise CollectorError(local.no_tls(running.api, error)) from error
     finally:
         connection.close()
+    if answer.status in _DENIED:
+        said = body.decode(errors="replace").strip()
+        raise CollectorError(f"The collector at {running.api} says: {said} Name a key in {local.KEY_VARIABLE}.")
+    status: dict[str, Any] = json.loads(body)
+    return status

@@ -14,10 +14,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from otel_llm.errors import ConfigError
 
+from .cluster import Cluster, quoted
 from .errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -25,6 +26,20 @@ if TYPE_CHECKING:
 
 PATTERNS = frozenset("*?{}")
 """What the embedded engine takes for a pattern in the path of a file: it would read others, or none."""
+MINIMUM = (25, 6)
+"""The oldest server: from this version on a protobuf schema can be sent along as text."""
+_ONCE: dict[str, str | int] = {
+    # An insert that is repeated counts once, in every table down the chain. Newer servers have these as defaults, and
+    # older ones do not know them all.
+    "insert_deduplicate": 1,
+    "deduplicate_insert": "enable",
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "async_insert": 0,
+}
+_ON_CLUSTER: dict[str, str | int] = {
+    "distributed_foreground_insert": 1,  # an insert that is answered is on the shards, not in a spool before them
+    "distributed_product_mode": "global",
+}
 _CONNECT_TIMEOUT_S = 5
 _UNKNOWN_DATABASE = 81
 _environment = threading.Lock()
@@ -45,6 +60,13 @@ def _port(parts: SplitResult) -> int | None:
         return parts.port or 8123
     except ValueError:
         return None
+
+
+def _bottom(error: BaseException) -> str:
+    """What the system said, without what the client says around it."""
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    return (error.strerror if isinstance(error, OSError) else None) or str(error).rstrip(".") or type(error).__name__
 
 
 @contextlib.contextmanager
@@ -69,6 +91,7 @@ class Store:
         self.url = url
         parts = urlsplit(url)
         self.embedded = parts.scheme == "chdb"
+        self.cluster: Cluster | None = None
         if self.embedded:
             self.path = Path(url.removeprefix("chdb://"))
             self.database = "default"
@@ -78,10 +101,15 @@ class Store:
             self.host, self.port = parts.hostname, _port(parts)
             self.user, self.password = unquote(parts.username or "default"), unquote(parts.password or "")
             self.database = unquote(parts.path.strip("/")) or "default"
+            asked = parse_qs(parts.query, keep_blank_values=True)
+            if name := "".join(asked.pop("cluster", [])):
+                self.cluster = Cluster(name, self.database)
+            if asked:
+                raise ConfigError(f"Store {self.name} says {', '.join(asked)}; after ? there is only cluster=name.")
         else:
             raise ConfigError(
                 f"Store {self.name} is not a store: write chdb:///absolute/path or "
-                "clickhouse://user:password@host:8123/database."
+                "clickhouse://user:password@host:8123/database, with ?cluster=name for a cluster."
             )
         self._local = threading.local()
         self._clients: list[Client] = []
@@ -123,15 +151,30 @@ class Store:
             "connect_timeout": _CONNECT_TIMEOUT_S,
             "autogenerate_session_id": False,
         }
+        if self.cluster is not None:
+            settings = {**_ON_CLUSTER, **settings}
         try:
-            return clickhouse_connect.get_client(**where, database=self.database, settings=settings)
+            return self._checked(clickhouse_connect.get_client(**where, database=self.database, settings=settings))
         except DatabaseError as error:
             if error.code != _UNKNOWN_DATABASE:
                 raise
-        first = clickhouse_connect.get_client(**where, database="default")
-        first.command(f"CREATE DATABASE IF NOT EXISTS `{self.database}`")
+        first = self._checked(clickhouse_connect.get_client(**where, database="default"))
+        if self.cluster is None:
+            first.command(f"CREATE DATABASE IF NOT EXISTS {quoted(self.database)}")
+        else:
+            first.command(self.cluster.database_statement())
         first.close()
         return clickhouse_connect.get_client(**where, database=self.database, settings=settings)
+
+    def _checked(self, client: Client) -> Client:
+        """The handle of a server that is new enough."""
+        said = str(client.server_version)
+        if tuple(int(part) for part in said.split(".")[:2]) < MINIMUM:
+            client.close()
+            raise StoreError(
+                f"ClickHouse at {self.name} is version {said}; otel-llm needs {MINIMUM[0]}.{MINIMUM[1]} or newer."
+            )
+        return client
 
     @property
     def client(self) -> Client:
@@ -146,15 +189,28 @@ class Store:
         with self.translated():
             self.client.command(sql, parameters=dict(parameters) if parameters else None)
 
+    def define(self, sql: str) -> None:
+        """Run a statement of the schema, on a cluster on all of it."""
+        for statement in [sql] if self.cluster is None else self.cluster.statements(sql):
+            self.command(statement)
+
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a question, a dictionary each."""
+        return [json.loads(line) for line in self.raw(sql, "JSONEachRow").splitlines()]
+
+    def raw(self, sql: str, format: str) -> bytes:
+        """The answer to a question in one of ClickHouse's formats."""
         with self.translated():
-            answer = self.client.raw_query(sql, fmt="JSONEachRow")
-        return [json.loads(line) for line in answer.splitlines()]
+            return self.client.raw_query(sql, fmt=format)
 
     def insert_file(self, table: str, path: Path, format: str, settings: Mapping[str, str | int]) -> None:
-        """Insert a file, which the embedded engine reads by itself and a server is sent."""
+        """Insert a file, which the embedded engine reads by itself and a server is sent.
+
+        With the same ``insert_deduplication_token`` and contents it counts once, however often it is repeated.
+        """
         with self.translated():
+            known = self.client.server_settings
+            settings = {**{name: value for name, value in _ONCE.items() if name in known}, **settings}
             if self.embedded:
                 pairs = ", ".join(f"{name} = {literal(value)}" for name, value in settings.items())
                 self.client.command(
@@ -174,7 +230,9 @@ class Store:
         except ClickHouseError as error:
             text, code = str(error), getattr(error, "code", None)
             if code is None or isinstance(error, OperationalError):
-                raise StoreUnavailable(f"ClickHouse at {self.name} cannot be reached: {text}", code) from error
+                raise StoreUnavailable(
+                    f"ClickHouse at {self.name} cannot be reached: {_bottom(error)}.", code
+                ) from error
             own = _OWN_WORDS.search(text)  # what ClickHouse said, without what the client says around it
             raise StoreError(own[0] if own else text, code) from error
 

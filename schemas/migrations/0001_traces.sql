@@ -1,5 +1,6 @@
 -- Spans as the OpenTelemetry Collector's ClickHouse exporter lays them out, so that it can write these tables and
--- Grafana's plugin and HyperDX can read them. Columns of ours would be appended, with a DEFAULT.
+-- Grafana's plugin and HyperDX can read them. Columns of ours are appended, with a DEFAULT: the tenant, and what the
+-- exporter leaves out, so that a span can be given back exactly as it came.
 -- The deduplication window makes an insert that is repeated after a crash count once; fsync makes it outlive a power
 -- loss, because the collector's log is removed once its contents are here.
 
@@ -24,19 +25,41 @@ CREATE TABLE IF NOT EXISTS otel_traces
     (
         Timestamp DateTime64(9),
         Name LowCardinality(String),
-        Attributes Map(LowCardinality(String), String)
+        Attributes Map(LowCardinality(String), String),
+        DroppedAttributesCount UInt32,
+        AttributeTypes Array(UInt8)
     ) CODEC(ZSTD(1)),
     Links Nested
     (
         TraceId String,
         SpanId String,
         TraceState String,
-        Attributes Map(LowCardinality(String), String)
+        Attributes Map(LowCardinality(String), String),
+        DroppedAttributesCount UInt32,
+        Flags UInt32,
+        AttributeTypes Array(UInt8)
     ) CODEC(ZSTD(1)),
     ResourceAttributeItems Array(String)
         ALIAS arrayMap(kv -> concat(kv.1, '=', kv.2), CAST(ResourceAttributes, 'Array(Tuple(String, String))')),
     SpanAttributeItems Array(String)
         ALIAS arrayMap(kv -> concat(kv.1, '=', kv.2), CAST(SpanAttributes, 'Array(Tuple(String, String))')),
+    TenantId LowCardinality(String) DEFAULT '' CODEC(ZSTD(1))
+        COMMENT 'Whose key the span was sent with.',
+    TraceFlags UInt32 DEFAULT 0 CODEC(ZSTD(1)),
+    DroppedAttributesCount UInt32 DEFAULT 0 CODEC(ZSTD(1)),
+    DroppedEventsCount UInt32 DEFAULT 0 CODEC(ZSTD(1)),
+    DroppedLinksCount UInt32 DEFAULT 0 CODEC(ZSTD(1)),
+    ResourceSchemaUrl LowCardinality(String) DEFAULT '' CODEC(ZSTD(1)),
+    ResourceDroppedAttributesCount UInt32 DEFAULT 0 CODEC(ZSTD(1)),
+    ScopeSchemaUrl LowCardinality(String) DEFAULT '' CODEC(ZSTD(1)),
+    ScopeAttributes Map(LowCardinality(String), String) DEFAULT map() CODEC(ZSTD(1)),
+    ScopeDroppedAttributesCount UInt32 DEFAULT 0 CODEC(ZSTD(1)),
+    ResourceAttributeTypes Array(UInt8) DEFAULT [] CODEC(ZSTD(1))
+        COMMENT 'Types of the values: the field of OTLP''s AnyValue, or 10 more for an array of values that are all of it.',
+    ScopeAttributeTypes Array(UInt8) DEFAULT [] CODEC(ZSTD(1)),
+    SpanAttributeTypes Array(UInt8) DEFAULT [] CODEC(ZSTD(1)),
+    NestedValues Array(String) DEFAULT [] CODEC(ZSTD(1))
+        COMMENT 'Values of type 5 and 6 as protobuf in base64: of the resource, scope, span, events and links.',
     INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX idx_res_attr_key mapKeys(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX idx_res_attr_value mapValues(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
@@ -49,7 +72,8 @@ ENGINE = MergeTree
 PARTITION BY toDate(Timestamp)
 PRIMARY KEY (ServiceName, SpanName, toDateTime(Timestamp))
 ORDER BY (ServiceName, SpanName, toDateTime(Timestamp), Timestamp)
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, min_bytes_for_wide_part = 134217728,
+         non_replicated_deduplication_window = 10000,
          fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- When each trace began and ended, so that one trace is found without reading every partition.
@@ -62,7 +86,8 @@ CREATE TABLE IF NOT EXISTS otel_traces_trace_id_ts
 ENGINE = AggregatingMergeTree
 PARTITION BY toStartOfWeek(Start)
 ORDER BY TraceId
-SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000,
+SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, min_bytes_for_wide_part = 134217728,
+         non_replicated_deduplication_window = 10000,
          fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otel_traces_trace_id_ts_mv TO otel_traces_trace_id_ts AS
@@ -87,15 +112,20 @@ WITH
     || 'kvlist_value String, bytes_value String, ' AS kinds,
     'Tuple(' || kinds || 'array_value String)' AS element,
     'Tuple(' || kinds || 'array_value Tuple(values Array(' || element || ')))' AS any_value,
-    'attributes Array(Tuple(key String, value ' || any_value || '))' AS attributes,
+    'attributes Array(Tuple(key String, value ' || any_value || ', nested UInt8)), dropped_attributes_count UInt32'
+        AS attributes,
     'Array(Tuple(time_unix_nano UInt64, name String, ' || attributes || '))' AS events,
-    'Array(Tuple(trace_id String, span_id String, trace_state String, ' || attributes || '))' AS links,
-    'Array(Tuple(trace_id String, span_id String, trace_state String, parent_span_id String, name String, kind Int32, '
-    || 'start_time_unix_nano UInt64, end_time_unix_nano UInt64, ' || attributes || ', '
-    || 'events ' || events || ', links ' || links || ', status Tuple(message String, code Int32)))' AS spans,
-    'Array(Tuple(scope Tuple(name String, version String), spans ' || spans || '))' AS scope_spans
+    'Array(Tuple(trace_id String, span_id String, trace_state String, flags UInt32, ' || attributes || '))' AS links,
+    'Array(Tuple(trace_id String, span_id String, trace_state String, parent_span_id String, flags UInt32, '
+    || 'name String, kind Int32, start_time_unix_nano UInt64, end_time_unix_nano UInt64, ' || attributes || ', '
+    || 'events ' || events || ', dropped_events_count UInt32, links ' || links || ', dropped_links_count UInt32, '
+    || 'status Tuple(message String, code Int32), nested_values Array(String)))' AS spans,
+    'Array(Tuple(scope Tuple(name String, version String, ' || attributes || '), schema_url String, spans ' || spans
+    || '))' AS scope_spans
 SELECT CAST(
-    [], 'Array(Tuple(resource Tuple(' || attributes || '), scope_spans ' || scope_spans || '))') AS resource_spans;
+    [],
+    'Array(Tuple(resource Tuple(' || attributes || '), schema_url String, tenant String, scope_spans ' || scope_spans
+    || '))') AS resource_spans;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_traces_mv TO otel_traces AS
 WITH
@@ -107,18 +137,22 @@ WITH
         e.value = 'int_value', toString(e.int_value),
         e.value = 'double_value', if(isFinite(e.double_value), toString(e.double_value),
                                      concat('"', double_text(e.double_value), '"')),
-        e.value = 'bytes_value', concat('"', base64Encode(e.bytes_value), '"'),
-        throwIf(e.value IN ('array_value', 'kvlist_value'), 'otlp_nested') = 0, 'null', '')) AS element_text,
+        concat('"', base64Encode(e.bytes_value), '"'))) AS element_text,
+    (kinds -> arrayUniq(kinds) > 1 OR hasAny(kinds, ['no', 'array_value', 'kvlist_value'])) AS is_nested,
     (v -> multiIf(
         v.value = 'string_value', v.string_value,
         v.value = 'bool_value', if(v.bool_value, 'true', 'false'),
         v.value = 'int_value', toString(v.int_value),
         v.value = 'double_value', double_text(v.double_value),
-        v.value = 'array_value',
+        v.value = 'array_value' AND throwIf(is_nested(v.array_value.values.value), 'otlp_nested') = 0,
             concat('[', arrayStringConcat(arrayMap(e -> element_text(e), v.array_value.values), ','), ']'),
         v.value = 'bytes_value', base64Encode(v.bytes_value),
         throwIf(v.value = 'kvlist_value', 'otlp_nested') = 0, '', '')) AS value_text,
-    (a -> mapFromArrays(arrayMap(x -> x.key, a), arrayMap(x -> value_text(x.value), a))) AS attribute_map,
+    (a -> mapFromArrays(a.key, arrayMap(v -> value_text(v), a.value))) AS attribute_map,
+    (a -> arrayMap(x -> multiIf(
+        x.nested > 0, x.nested,
+        notEmpty(x.value.array_value.values), 10 + toUInt8(x.value.array_value.values[1].value),
+        toUInt8(x.value.value)), a)) AS attribute_types,
     (t -> fromUnixTimestamp64Nano(toInt64(least(t, 9223372036854775807)), 'UTC')) AS time
 SELECT
     time(span.start_time_unix_nano) AS Timestamp,
@@ -139,12 +173,31 @@ SELECT
     if(span.status.code BETWEEN 0 AND 2, ['Unset', 'Ok', 'Error'][span.status.code + 1], '') AS StatusCode,
     span.status.message AS StatusMessage,
     arrayMap(e -> time(e.time_unix_nano), span.events) AS `Events.Timestamp`,
-    arrayMap(e -> e.name, span.events) AS `Events.Name`,
+    span.events.name AS `Events.Name`,
     arrayMap(e -> attribute_map(e.attributes), span.events) AS `Events.Attributes`,
+    span.events.dropped_attributes_count AS `Events.DroppedAttributesCount`,
+    arrayMap(e -> attribute_types(e.attributes), span.events) AS `Events.AttributeTypes`,
     arrayMap(l -> lower(hex(l.trace_id)), span.links) AS `Links.TraceId`,
     arrayMap(l -> lower(hex(l.span_id)), span.links) AS `Links.SpanId`,
-    arrayMap(l -> l.trace_state, span.links) AS `Links.TraceState`,
-    arrayMap(l -> attribute_map(l.attributes), span.links) AS `Links.Attributes`
+    span.links.trace_state AS `Links.TraceState`,
+    arrayMap(l -> attribute_map(l.attributes), span.links) AS `Links.Attributes`,
+    span.links.dropped_attributes_count AS `Links.DroppedAttributesCount`,
+    span.links.flags AS `Links.Flags`,
+    arrayMap(l -> attribute_types(l.attributes), span.links) AS `Links.AttributeTypes`,
+    resource_span.tenant AS TenantId,
+    span.flags AS TraceFlags,
+    span.dropped_attributes_count AS DroppedAttributesCount,
+    span.dropped_events_count AS DroppedEventsCount,
+    span.dropped_links_count AS DroppedLinksCount,
+    resource_span.schema_url AS ResourceSchemaUrl,
+    resource_span.resource.dropped_attributes_count AS ResourceDroppedAttributesCount,
+    scope_span.schema_url AS ScopeSchemaUrl,
+    attribute_map(scope_span.scope.attributes) AS ScopeAttributes,
+    scope_span.scope.dropped_attributes_count AS ScopeDroppedAttributesCount,
+    attribute_types(resource_span.resource.attributes) AS ResourceAttributeTypes,
+    attribute_types(scope_span.scope.attributes) AS ScopeAttributeTypes,
+    attribute_types(span.attributes) AS SpanAttributeTypes,
+    span.nested_values AS NestedValues
 FROM otlp_traces_in
 ARRAY JOIN resource_spans AS resource_span
 ARRAY JOIN resource_span.scope_spans AS scope_span

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS llm_calls
 ENGINE = ReplacingMergeTree(ingested_at)
 PARTITION BY toYYYYMM(start_time)
 ORDER BY (tenant_id, service_name, toStartOfHour(start_time), trace_id, span_id)
-SETTINGS index_granularity = 8192, non_replicated_deduplication_window = 10000,
+SETTINGS index_granularity = 8192, min_bytes_for_wide_part = 134217728, non_replicated_deduplication_window = 10000,
          fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- What people wrote and models answered stays in otel_traces: the standard names, then those of other instrumentations.
@@ -39,8 +39,9 @@ SELECT
     Duration / 1e9 AS duration_s,
     StatusCode AS status_code,
     StatusMessage AS status_message,
-    if(SpanAttributes['otel_llm.tenant.id'] != '',
-       SpanAttributes['otel_llm.tenant.id'], ResourceAttributes['otel_llm.tenant.id']) AS tenant_id,
+    multiIf(TenantId != '', TenantId,
+            SpanAttributes['otel_llm.tenant.id'] != '', SpanAttributes['otel_llm.tenant.id'],
+            ResourceAttributes['otel_llm.tenant.id']) AS tenant_id,
     ServiceName AS service_name,
     mapFilter((k, v) -> NOT (
         k IN ('gen_ai.input.messages', 'gen_ai.output.messages', 'gen_ai.system_instructions',

@@ -15,7 +15,7 @@ from tests.support.command import clean, otel_llm, sentence
 def test_help_names_every_command() -> None:
     done = otel_llm("--help", COLUMNS="200")
     assert done.returncode == 0
-    for name in ("up", "demo", "calls", "trace", "sql", "doctor"):
+    for name in ("up", "status", "demo", "calls", "trace", "sql", "doctor"):
         assert f" {name} " in done.stdout
 
 

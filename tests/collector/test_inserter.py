@@ -9,10 +9,12 @@ import pytest
 
 from otel_llm_collector.counts import Counts
 from otel_llm_collector.errors import StoreUnavailable
-from otel_llm_collector.inserter import Inserter
-from otel_llm_collector.segment import Segment, identity
+from otel_llm_collector.inserter import Inserter, Preparation
+from otel_llm_collector.seen import Seen
+from otel_llm_collector.segment import Segment, recover
+from otel_llm_collector.signals import TRACES
 from otel_llm_collector.store import Store
-from tests.support.otlp import body, log_record, span
+from tests.support.otlp import body, log_record, segment, span
 
 CALL = {"gen_ai.operation.name": "chat"}
 WAIT_S = 60
@@ -27,18 +29,18 @@ class Line:
         self.counts = Counts()
         self.freed = 0
         self.prepared = 0
-        self.inserter = Inserter(store, self.counts, folder / "quarantine", self._prepare, self._free)
+        self.seen = Seen(folder)
+        self.quarantine = folder / "quarantine"
+        preparation = Preparation(self._prepare)
+        self.inserter = Inserter(TRACES, store, preparation, self.counts, self.seen, self.quarantine, self._free)
         self.failures: list[Exception] = []
 
     def segment(self, number: int, *bodies: bytes) -> Segment:
-        path = self.folder / f"{number:020d}-0102030405060708.seg"
-        records = [log_record(sent, 1) for sent in bodies]
-        path.write_bytes(b"".join(record.encode(identity(path)) for record in records))
-        return Segment(path, path.stat().st_size, len(records))
+        return segment(self.folder, number, *(log_record(sent, 1) for sent in bodies))
 
     def insert(self, *segments: Segment) -> None:
-        for segment in segments:
-            self.inserter.add(segment)
+        for one in segments:
+            self.inserter.add(one)
         assert self.inserter.wait(WAIT_S)
 
     def stored(self) -> dict[str, int]:
@@ -86,9 +88,42 @@ def test_a_segment_is_removed_once_it_is_stored(line: Line) -> None:
     """And its room in the log is free."""
     segment = line.segment(1, body(span()), body(span()))
     line.insert(segment)
-    assert list(line.folder.iterdir()) == []
+    assert list(line.folder.glob("*.seg")) == []
     assert line.freed == segment.size
-    assert line.counts.inserted_spans == 2
+    assert (line.counts.inserted, line.counts.inserted_segments) == (2, 1)
+
+
+def test_the_requests_of_a_segment_are_remembered(line: Line) -> None:
+    """When it is gone they are still recognised, by the next run too."""
+    segment = line.segment(1, body(span()), body(span()))
+    line.insert(segment)
+    assert tuple(Seen(line.folder).load()) == segment.digests
+
+
+def test_one_record_that_can_never_be_taken_is_found(line: Line) -> None:
+    """The segment is cut in two until it stands alone; the others are stored, each once."""
+    poison = b"\x0a\xff\xff\xff\xff\x7f"
+    bodies = [body(span(CALL)) for _ in range(9)]
+    line.insert(line.segment(1, *bodies[:6], poison, *bodies[6:]), line.segment(2, body(span(CALL))))
+    assert line.stored() == {"spans": 10, "calls": 10, "summed": 10, "traces": 10}
+    assert (line.counts.quarantined, line.counts.split_segments) == (1, 3)
+    assert sum(path.suffix == ".seg" for path in line.quarantine.iterdir()) == 1
+    assert list(line.folder.glob("*.seg")) == []
+
+
+def test_a_cut_that_a_crash_left_half_done_counts_once(line: Line) -> None:
+    """Halves beside the whole were never inserted; halves without it take its place."""
+    bodies = [body(span(CALL)) for _ in range(4)]
+    whole = line.segment(1, *bodies)
+    kept = whole.path.read_bytes()
+    assert whole.split(kinds=1) is not None
+    whole.path.write_bytes(kept)
+    (mended,) = recover(TRACES, line.folder, line.quarantine)
+    assert mended.segment == whole
+    halves = whole.split(kinds=1)
+    assert [mended.segment for mended in recover(TRACES, line.folder, line.quarantine)] == list(halves or ())
+    line.insert(*halves or ())
+    assert line.stored()["spans"] == 4
 
 
 def test_what_the_store_can_never_take_is_set_aside(line: Line) -> None:
@@ -99,8 +134,8 @@ def test_what_the_store_can_never_take_is_set_aside(line: Line) -> None:
     assert line.stored()["spans"] == 1
     assert line.counts.quarantined == 1
     assert line.inserter.last_error == ""
-    assert sorted(path.suffix for path in (line.folder / "quarantine").iterdir()) == [".reason", ".seg"]
-    (reason,) = (line.folder / "quarantine").glob("*.reason")
+    assert sorted(path.suffix for path in line.quarantine.iterdir()) == [".reason", ".seg"]
+    (reason,) = line.quarantine.glob("*.reason")
     assert reason.read_text().startswith("Code: ")
 
 

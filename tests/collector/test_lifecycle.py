@@ -19,7 +19,7 @@ from otel_llm_collector.running import Running
 from otel_llm_collector.settings import Settings
 from tests.collector.conftest import Start
 from tests.support.collector import get, launch, send
-from tests.support.otlp import body, span
+from tests.support.otlp import START, body, span, utc
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 CALL = {"gen_ai.operation.name": "chat"}
@@ -49,7 +49,7 @@ def test_a_stop_stores_everything_that_was_accepted(tmp_path: Path, number: sign
     assert collector.process.wait(60) == 0
     collector.process.communicate()
     assert not (tmp_path / "collector.json").exists()
-    assert list((tmp_path / "log").iterdir()) == []
+    assert list((tmp_path / "log").rglob("*.seg")) == []
     with Reader.open(tmp_path) as reader:
         assert reader.running is None
         assert reader.query("SELECT count() AS n, (SELECT sum(calls) FROM llm_calls_hourly) AS c FROM otel_traces") == [
@@ -90,7 +90,7 @@ def test_a_request_is_recognised_after_a_crash(tmp_path: Path, start: Start) -> 
     _send(collector.http, sent)
     collector.flush()
     assert collector.query("SELECT count() AS n FROM otel_traces") == [{"n": 1}]
-    status = collector.status()
+    status = collector.status()["signals"]["traces"]
     assert (status["replayed_segments"], status["duplicate_requests"]) == (1, 1)
     collector.stop()
 
@@ -100,14 +100,14 @@ def test_a_damaged_log_is_delivered_but_for_the_damage(tmp_path: Path, start: St
     collector = start(tmp_path, segment_age_s=3600)
     _send(collector.http, *(body(span({"n": n})) for n in range(3)))
     collector.kill()
-    (segment,) = (tmp_path / "log").glob("*.seg")
+    (segment,) = (tmp_path / "log" / "traces").glob("*.seg")
     data = bytearray(segment.read_bytes())
     data[len(data) // 2] ^= 1
     segment.write_bytes(data + data[:20])
     collector = start(tmp_path)
     collector.flush()
     assert collector.query("SELECT SpanAttributes['n'] AS n FROM otel_traces ORDER BY n") == [{"n": "0"}, {"n": "2"}]
-    status = collector.status()
+    status = collector.status()["signals"]["traces"]
     assert (status["quarantined"], status["torn_bytes"]) == (1, 20)
     assert len(list((tmp_path / "log" / "quarantine").iterdir())) == 1
     collector.stop()
@@ -216,12 +216,19 @@ def test_alive_ready_and_status(tmp_path: Path, start: Start) -> None:
     assert {name: status[name] for name in found} == found
     assert status["data"] == str(tmp_path)
     expected = {
-        "accepted_spans": 2, "inserted_spans": 2, "inserted_segments": 1, "rejected_spans": 0,
-        "malformed_requests": 0, "refused_requests": 0, "duplicate_requests": 0, "rewritten_segments": 0,
-        "replayed_segments": 0, "quarantined": 0, "torn_bytes": 0, "segments_waiting": 0, "bytes_waiting": 0,
-        "last_error": "",
+        "accepted": 2, "accepted_requests": 1, "inserted": 2, "inserted_segments": 1, "rejected": 0, "clamped": 0,
+        "refused_requests": {}, "duplicate_requests": 0, "rewritten_segments": 0, "split_segments": 0,
+        "failed_inserts": 0, "replayed_segments": 0, "quarantined": 0, "torn_bytes": 0, "segments_waiting": 0,
     }  # fmt: skip
-    assert {name: status[name] for name in expected} == expected
+    traces = status["signals"]["traces"]
+    assert {name: traces[name] for name in expected} == expected
+    assert traces["doors"]["http"].pop("bytes") > 0
+    assert traces["doors"]["http"] == {"requests": 1, "items": 2}
+    assert traces["inserts"]["count"] == 1
+    assert status["syncs"]["count"] == 1
+    assert status["storage"]["reachable"]
+    assert status["process"]["rss_bytes"] > 0
+    assert (status["bytes_waiting"], status["oldest_age_s"], status["problems"]) == (0, 0, [])
     collector.stop()
 
 
@@ -273,7 +280,7 @@ def test_times_are_utc_wherever_the_collector_runs(
     assert collector.query(
         "SELECT toString(Timestamp) AS t, toString(start_time) AS s, toString(hour) AS h "
         "FROM otel_traces, llm_calls, llm_calls_hourly"
-    ) == [{"t": "2026-09-21 14:13:20.000000000", "s": "2026-09-21 14:13:20.000000000", "h": "2026-09-21 14:00:00"}]
+    ) == [{"t": utc(START), "s": utc(START), "h": f"{utc(START)[:14]}00:00"}]
     collector.stop()
 
 

@@ -6,9 +6,18 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
+from otel_llm_collector.clock import Window
 from otel_llm_collector.errors import Malformed
-from otel_llm_collector.otlp import check, flatten
-from tests.support.otlp import body, request, span
+from otel_llm_collector.flatten import flatten
+from otel_llm_collector.otlp import Checked
+from otel_llm_collector.otlp import check as check_in
+from otel_llm_collector.record import Good
+from otel_llm_collector.signals import TRACES
+from tests.support.otlp import START, body, request, span
+
+
+def check(sent: bytes) -> Checked:
+    return check_in(TRACES, sent, Window.at(START))
 
 
 def test_a_good_request_passes_as_the_same_bytes() -> None:
@@ -16,13 +25,13 @@ def test_a_good_request_passes_as_the_same_bytes() -> None:
     sent = body(span(), span())
     checked = check(sent)
     assert checked.body is sent
-    assert (checked.spans, checked.rejected, checked.reason) == (2, 0, "")
+    assert (checked.items, checked.rejected, checked.reason) == (2, 0, "")
 
 
 def test_an_empty_request_is_a_request() -> None:
     """No bytes, and envelopes without spans."""
-    assert check(b"").spans == 0
-    assert check(body()).spans == 0
+    assert check(b"").items == 0
+    assert check(body()).items == 0
 
 
 @pytest.mark.parametrize(
@@ -42,7 +51,7 @@ def test_a_span_without_valid_ids_is_left_out(fields: dict[str, bytes]) -> None:
     """Its siblings stay, and the answer says how many did not and why."""
     good = [span({"n": 1}), span({"n": 2})]
     checked = check(body(good[0], span(**fields), good[1]))
-    assert (checked.spans, checked.rejected) == (2, 1)
+    assert (checked.items, checked.rejected) == (2, 1)
     assert checked.reason.startswith("1 of 3 spans have no valid ids")
     assert list(ExportTraceServiceRequest.FromString(checked.body).resource_spans[0].scope_spans[0].spans) == good
 
@@ -109,18 +118,21 @@ def test_nested_values_become_text() -> None:
         {
             "map": {"b": 1, "a": [True, None, 1.5, b"\x01"], "c": {"ü": "\n"}},
             "deep": [[1], ["x"]],
-            "flat": [1, "x"],
+            "flat": [1, 2],
+            "mixed": [1, "x"],
             "numbers": {"one": 1.0, "big": 1e21, "small": 1e-7, "inf": float("inf"), "nan": float("nan")},
         }
     )
     sent.events.add(name="e").attributes.extend(span({"m": {"k": "v"}}).attributes)
     sent.links.add().attributes.extend(span({"m": {}}).attributes)
-    data = TracesData.FromString(flatten(body(sent, resource={"process": {"id": 1}})))
+    whole = body(sent, resource={"process": {"id": 1}})
+    data = TracesData.FromString(flatten(TRACES, whole, [Good(0, 0, len(whole), 1, 1, b"", "")]))
     found = data.resource_spans[0].scope_spans[0].spans[0]
     values = {pair.key: pair.value for pair in found.attributes}
     assert values["map"].string_value == '{"a":[true,null,1.5,"AQ=="],"b":1,"c":{"ü":"\\n"}}'
     assert values["deep"].string_value == '[[1],["x"]]'
     assert values["flat"].WhichOneof("value") == "array_value"
+    assert values["mixed"].string_value == '[1,"x"]'
     assert values["numbers"].string_value == '{"big":1e21,"inf":"+Inf","nan":"NaN","one":1,"small":1e-7}'
     assert found.events[0].attributes[0].value.string_value == '{"k":"v"}'
     assert found.links[0].attributes[0].value.string_value == "{}"

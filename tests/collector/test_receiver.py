@@ -27,10 +27,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from otel_llm_collector.app import Collector
-from otel_llm_collector.receiver import http
 from otel_llm_collector.settings import Settings
 from tests.support.collector import Handle, send, start_collector
-from tests.support.otlp import body, request, span
+from tests.support.otlp import START, body, request, span
 
 TYPE = "application/x-protobuf"
 PROTOBUF = {"Content-Type": TYPE}
@@ -140,7 +139,7 @@ def test_unknown_fields_are_ignored(collector: Handle, service: str) -> None:
 
 def test_partial_success(collector: Handle, stub: Any, service: str) -> None:
     """One bad span does not cost its siblings, and the sender is told the number and the reason."""
-    before = collector.status()["rejected_spans"]
+    before = collector.status()["signals"]["traces"]["rejected"]
     code, _, sent = _post(collector, body(span(), span(trace_id=b"short"), span(), service=service))
     answer = ExportTraceServiceResponse.FromString(sent)
     assert (code, answer.partial_success.rejected_spans) == (200, 1)
@@ -148,12 +147,12 @@ def test_partial_success(collector: Handle, stub: Any, service: str) -> None:
     answer = stub.Export(request(span(), span(span_id=b""), service=service))
     assert answer.partial_success.rejected_spans == 1
     assert _stored(collector, service) == 3
-    assert collector.status()["rejected_spans"] == before + 2
+    assert collector.status()["signals"]["traces"]["rejected"] == before + 2
 
 
 def test_the_same_request_again_is_stored_once(collector: Handle, stub: Any, service: str) -> None:
     """Whichever door it comes through, mended and partial ones too."""
-    before = collector.status()["duplicate_requests"]
+    before = collector.status()["signals"]["traces"]["duplicate_requests"]
     whole = request(span(), service=service)
     partial = body(span({"x": "QQ"}), span(trace_id=b""), service=service).replace(b"QQ", b"\xff\xff")
     for _ in range(3):
@@ -162,7 +161,7 @@ def test_the_same_request_again_is_stored_once(collector: Handle, stub: Any, ser
         code, _, sent = _post(collector, partial)
         assert (code, ExportTraceServiceResponse.FromString(sent).partial_success.rejected_spans) == (200, 1)
     assert _stored(collector, service) == 2
-    assert collector.status()["duplicate_requests"] == before + 7
+    assert collector.status()["signals"]["traces"]["duplicate_requests"] == before + 7
 
 
 def test_the_same_request_at_the_same_time_is_stored_once(collector: Handle, service: str) -> None:
@@ -184,10 +183,10 @@ def test_the_same_request_at_the_same_time_is_stored_once(collector: Handle, ser
         (b"garbage", {}, 400, 3, "not an OTLP ExportTraceServiceRequest"),
         (body(span())[:-1], {}, 400, 3, "not an OTLP ExportTraceServiceRequest"),
         (body(span(trace_id=b"")), {}, 400, 3, "1 of 1 spans have no valid ids"),
-        (b"plain", {"Content_Encoding": "gzip"}, 400, 3, "The body is not gzip"),
+        (b"this is plain text", {"Content_Encoding": "gzip"}, 400, 3, "The body is not gzip"),
         (gzip.compress(b"x" * 99)[:-4], {"Content_Encoding": "gzip"}, 400, 3, "The gzip body is cut short."),
         (gzip.compress(b"") + b"more", {"Content_Encoding": "gzip"}, 400, 3, "something behind its end"),
-        (b"", {"Content_Encoding": "br"}, 415, 3, "Content-Encoding br is not known here; gzip, deflate and identity"),
+        (b"", {"Content_Encoding": "br"}, 415, 3, "Content-Encoding br is not known here; gzip, deflate, zstd and"),
         (b"", {"Content_Type": "text/plain"}, 415, 3, "Content-Type text/plain is not supported; application/x-proto"),
     ],
 )  # fmt: skip
@@ -200,17 +199,26 @@ def test_what_can_never_be_accepted(
     assert words in answer[2]
 
 
-def test_json_is_not_supported_yet(collector: Handle) -> None:
-    """Said in JSON, with what to set instead."""
-    code, headers, sent = _post(collector, b"{}", Content_Type="application/json; charset=utf-8")
-    assert (code, headers["Content-Type"]) == (415, "application/json; charset=utf-8")
-    assert "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf" in json.loads(sent)["message"]
+def test_json_is_answered_in_json(collector: Handle, service: str) -> None:
+    """The same port and path, by the content type; errors too."""
+    sent = {"resourceSpans": [{
+        "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]},
+        "scopeSpans": [{"spans": [{
+            "traceId": "5B8EFFF798038103D269B633813FC60C", "spanId": "EEE19B7EC3C1B174", "name": "json", "kind": 3,
+            "startTimeUnixNano": str(START), "endTimeUnixNano": START,
+        }]}],
+    }]}  # fmt: skip
+    code, headers, answer = _post(collector, json.dumps(sent).encode(), Content_Type="application/json; charset=utf-8")
+    assert (code, headers["Content-Type"], answer) == (200, "application/json", b"{}")
+    assert _stored(collector, service) == 1
+    code, headers, answer = _post(collector, b"[]", Content_Type="application/json")
+    assert (code, headers["Content-Type"], json.loads(answer)["code"]) == (400, "application/json", 3)
 
 
-def test_a_body_that_stalls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_body_that_stalls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Ends after a while with a code to try again on; who hangs up, or speaks no HTTP, is no news for the log."""
-    monkeypatch.setattr(http, "_BODY_S", 0.05)
-    with Collector(Settings(data=tmp_path, grpc_port=0, http_port=0, api_port=0)) as collector:
+    settings = Settings(data=tmp_path, grpc_port=0, http_port=0, api_port=0, body_seconds=0.05)
+    with Collector(settings) as collector:
         assert collector.running is not None
         parts = urlsplit(collector.running.http)
         begun = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {TYPE}\r\nContent-Length: 9\r\n\r\n".encode()
@@ -231,21 +239,6 @@ def test_paths_and_methods(collector: Handle) -> None:
     assert (code, headers["Allow"]) == (405, "POST")
     code, _, sent = send("GET", collector.http + "/", b"")
     assert (code, json.loads(sent)["service"]) == (200, "otel-llm")
-
-
-@pytest.mark.parametrize("signal", ["logs", "metrics"])
-def test_other_signals_are_refused_for_good(collector: Handle, signal: str) -> None:
-    """Never dropped in silence; a code that exporters do not try again on, at both doors."""
-    code, reason, words = _refusal(_post(collector, b"", f"/v1/{signal}"))
-    assert (code, reason) == (404, 12)
-    assert words == (
-        f"This collector stores traces only; {signal} are not stored. Set OTEL_{signal.upper()}_EXPORTER=none."
-    )
-    name = f"/opentelemetry.proto.collector.{signal}.v1.{signal.capitalize()}Service/Export"
-    with _channel(collector) as channel, pytest.raises(grpc.RpcError) as raised:
-        channel.unary_unary(name)(b"")
-    assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    assert raised.value.details() == words
 
 
 def test_grpc_refuses_what_is_malformed(collector: Handle) -> None:
@@ -309,6 +302,6 @@ def test_a_full_log_asks_to_try_again(small: Handle) -> None:
     metadata = dict(raised.value.trailing_metadata())
     assert RetryInfo.FromString(metadata["google.rpc.retryinfo-bin"]) == hint
     assert Status.FromString(metadata["grpc-status-details-bin"]) == status
-    assert small.status()["refused_requests"] == 2
+    assert small.status()["signals"]["traces"]["refused_requests"]["full"] == 2
     assert _post(small, body(span(), service="after"))[0] == 200
     assert _stored(small, "after") == 1

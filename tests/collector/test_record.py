@@ -96,11 +96,12 @@ def test_random_garbage_is_survived() -> None:
 
 def test_a_body_is_recognised_within_its_tenant() -> None:
     """The same body of another tenant is another request."""
-    assert digest(b"x") == digest(b"x")
-    assert len({digest(b"x"), digest(b"y"), digest(b"x", "a"), digest(b"x", "b")}) == 4
+    assert digest(b"x", "traces") == digest(b"x", "traces")
+    others = {digest(b"y", "traces"), digest(b"x", "traces", "a"), digest(b"x", "traces", "b"), digest(b"x", "logs")}
+    assert len({digest(b"x", "traces"), *others}) == 5
 
 
 def test_a_tenant_name_has_a_limit() -> None:
     """The frame's length is one byte."""
     with pytest.raises(ValueError, match="at most 64 bytes"):
-        Record(b"", 0, bytes(16), "t" * 65).encode(ID)
+        Record(b"", 0, bytes(16), tenant="t" * 65).encode(ID)

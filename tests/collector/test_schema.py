@@ -12,6 +12,7 @@ from otel_llm import attributes
 from otel_llm.attributes import Attribute
 from otel_llm_collector import llm_calls, migrations, schemas
 from otel_llm_collector.errors import SchemaError, StoreError
+from otel_llm_collector.signals import METRIC_KINDS
 from otel_llm_collector.store import Store, literal
 
 LC = "LowCardinality(String)"
@@ -43,6 +44,28 @@ OTEL_TRACES = {
     "Links.Attributes": f"Array({MAP})",
     "ResourceAttributeItems": "Array(String)",
     "SpanAttributeItems": "Array(String)",
+}
+#: What the exporter's layout has in these places, and what ours adds in between and behind.
+OTEL_TRACES_OURS = {
+    "Events.DroppedAttributesCount": "Array(UInt32)",
+    "Events.AttributeTypes": "Array(Array(UInt8))",
+    "Links.DroppedAttributesCount": "Array(UInt32)",
+    "Links.Flags": "Array(UInt32)",
+    "Links.AttributeTypes": "Array(Array(UInt8))",
+    "TenantId": LC,
+    "TraceFlags": "UInt32",
+    "DroppedAttributesCount": "UInt32",
+    "DroppedEventsCount": "UInt32",
+    "DroppedLinksCount": "UInt32",
+    "ResourceSchemaUrl": LC,
+    "ResourceDroppedAttributesCount": "UInt32",
+    "ScopeSchemaUrl": LC,
+    "ScopeAttributes": MAP,
+    "ScopeDroppedAttributesCount": "UInt32",
+    "ResourceAttributeTypes": "Array(UInt8)",
+    "ScopeAttributeTypes": "Array(UInt8)",
+    "SpanAttributeTypes": "Array(UInt8)",
+    "NestedValues": "Array(String)",
 }
 TRACE_ID_TS = {
     "TraceId": "String",
@@ -95,8 +118,9 @@ def _columns(store: Store, table: str) -> dict[str, str]:
 
 def test_columns(store: Store) -> None:
     """Every table, as a literal; llm_calls has the dictionary's columns in the dictionary's order."""
-    assert _columns(store, "otel_traces") == OTEL_TRACES
-    assert list(_columns(store, "otel_traces")) == list(OTEL_TRACES)
+    traces = _columns(store, "otel_traces")
+    assert traces == {**OTEL_TRACES, **OTEL_TRACES_OURS}
+    assert [name for name in traces if name in OTEL_TRACES] == list(OTEL_TRACES)
     assert _columns(store, "otel_traces_trace_id_ts") == TRACE_ID_TS
     dictionary = {attribute.column: attribute.type for attribute in attributes.columns()}
     assert list(_columns(store, "llm_calls").items()) == list(
@@ -119,7 +143,8 @@ def test_every_table_that_is_written_deduplicates_and_is_synced(store: Store) ->
     rows = store.rows("SELECT name, create_table_query AS sql FROM system.tables WHERE engine LIKE '%MergeTree' "
                       "AND name NOT IN ('otel_llm_migrations') AND NOT startsWith(name, '.')")  # fmt: skip
     assert {row["name"] for row in rows} == {
-        "otel_traces", "otel_traces_trace_id_ts", "llm_calls", "llm_calls_hourly",
+        "otel_traces", "otel_traces_trace_id_ts", "llm_calls", "llm_calls_hourly", "otel_logs",
+        *(f"otel_metrics_{kind}" for kind in METRIC_KINDS),
     }  # fmt: skip
     for row in rows:
         assert "non_replicated_deduplication_window = 10000" in row["sql"], row["name"]

@@ -1,4 +1,4 @@
-"""A ClickHouse server as the store: there, gone, and back. It is the stand-in of ``tests/support/clickhouse.py``."""
+"""A ClickHouse server as the store. It is the stand-in of ``tests/support/clickhouse.py``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otel_llm_collector.running import Running
 from tests.collector.conftest import Start
 from tests.support import command
 from tests.support.clickhouse import PASSWORD, ClickHouse
-from tests.support.collector import Handle, get, launch, send
+from tests.support.collector import Handle, send
 from tests.support.otlp import body, span
 
 CALL = {"gen_ai.operation.name": "chat"}
@@ -62,51 +62,6 @@ def test_spans_are_stored_in_a_server(tmp_path: Path, server: ClickHouse, start:
         assert reader.query("SELECT count() AS n FROM otel_traces") == [{"n": 3}]
 
 
-def test_a_server_that_is_down_at_the_start_is_waited_for(tmp_path: Path, server: ClickHouse, start: Start) -> None:
-    """Spans are accepted meanwhile; the collector says that it is not ready, and why, and recovers by itself."""
-    server.stop()
-    collector = start(tmp_path / "data", store=server.url)
-    _send(collector, *(body(span(CALL)) for _ in range(5)))
-    assert get(collector.api + "/livez")[0] == 200
-    code, reason = get(collector.api + "/readyz")
-    assert code == 503
-    assert f"ClickHouse at clickhouse://default:***@127.0.0.1:{server.port}/otel cannot be reached" in reason.decode()
-    server.start()
-    assert _counts(collector) == [{"spans": 5, "calls": 5, "summed": 5}]
-    assert get(collector.api + "/readyz") == (200, b"ok\n")
-    assert collector.stop() == 0
-
-
-def test_an_outage_loses_nothing_and_doubles_nothing(tmp_path: Path, server: ClickHouse, start: Start) -> None:
-    """The server dies at any moment under load, twice; then the collector does, with the server away."""
-    collector = start(tmp_path / "data", store=server.url, segment_age_s=0.05)
-    sent = 0
-    for _ in range(2):
-        for number in range(60):
-            _send(collector, body(*(span(CALL) for _ in range(20))))
-            sent += 20
-            if number == 20:
-                server.stop()
-            if number == 40:
-                server.start()
-    server.stop()
-    _send(collector, body(span(CALL)))
-    collector.kill()
-    server.start()
-    collector = start(tmp_path / "data", store=server.url)
-    assert _counts(collector) == [{"spans": sent + 1, "calls": sent + 1, "summed": sent + 1}]
-    collector.stop()
-
-
-def test_a_collector_stops_though_its_server_is_away(tmp_path: Path, server: ClickHouse, start: Start) -> None:
-    """What the server did not take waits in the log for the next start."""
-    collector = start(tmp_path / "data", store=server.url)
-    server.stop()
-    _send(collector, body(span(CALL)))
-    assert collector.stop() == 0
-    assert len(list((tmp_path / "data" / "log").glob("*.seg"))) == 1
-
-
 def test_up_does_not_say_that_all_is_stored_when_it_is_not(tmp_path: Path, server: ClickHouse) -> None:
     """But where the rest is."""
     data = tmp_path / "data"
@@ -126,13 +81,3 @@ def test_up_does_not_say_that_all_is_stored_when_it_is_not(tmp_path: Path, serve
     said = process.communicate(timeout=60)[0]
     assert said == f"The store did not take everything; the rest is in {data}/log for the next start.\n"
     assert process.returncode == 0
-
-
-def test_a_wrong_password_is_said_at_once(tmp_path: Path, server: ClickHouse) -> None:
-    """In ClickHouse's words, without the password."""
-    process = launch(tmp_path / "data", store=server.url.replace(PASSWORD, "wrong"))
-    complaint = process.communicate(timeout=60)[1]
-    assert process.returncode == 1
-    assert "Traceback" not in complaint
-    assert "Authentication failed" in complaint
-    assert "wrong" not in complaint

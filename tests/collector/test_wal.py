@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from otel_llm_collector import wal
+from otel_llm_collector import open_segment
 from otel_llm_collector.errors import LogFull
 from otel_llm_collector.record import Good, Record, scan
-from otel_llm_collector.segment import Segment, identity, recover
+from otel_llm_collector.segment import Mended, Segment, identity
+from otel_llm_collector.segment import recover as recover_from
 from otel_llm_collector.settings import Settings
+from otel_llm_collector.signals import LOGS, TRACES
 from otel_llm_collector.wal import Log
-from tests.support.otlp import body, log_record, span
+from tests.support.otlp import body, log_record, segment, span
 
 WAIT_S = 30
 
@@ -36,7 +38,7 @@ class Logs:
 
     def make(self, **options: Any) -> Log:
         settings = replace(Settings(data=self.data, segment_age_s=3600), **options)
-        settings.log.mkdir(parents=True, exist_ok=True)
+        settings.folder_of("traces").mkdir(parents=True, exist_ok=True)
         log = Log(settings, 0, 0, self.sealed.append)
         log.start()
         self._made.append(log)
@@ -62,9 +64,9 @@ def test_what_is_acknowledged_is_in_the_file(logs: Logs) -> None:
     """The future is done when the record can be read from the disk, before the segment is complete."""
     log = logs.make()
     records = [_record(n) for n in range(20)]
-    for done in [log.append(record) for record in records]:
+    for done in [log.append(TRACES, record) for record in records]:
         done.result(WAIT_S)
-    (path,) = logs.data.glob("log/*.seg")
+    (path,) = logs.data.glob("log/traces/*.seg")
     assert [part.digest for part in scan(path.read_bytes(), identity(path)) if isinstance(part, Good)] == [
         record.digest for record in records
     ]
@@ -81,9 +83,9 @@ def test_each_group_waits_for_the_disk_once(logs: Logs, monkeypatch: pytest.Monk
         real(file)
         synced.append(os.fstat(file).st_size)
 
-    monkeypatch.setattr(wal.os, "fdatasync", fdatasync)
+    monkeypatch.setattr(open_segment.os, "fdatasync", fdatasync)
     log = logs.make()
-    waiting = [log.append(_record()) for _ in range(200)]
+    waiting = [log.append(TRACES, _record()) for _ in range(200)]
     for done in waiting:
         done.result(WAIT_S)
     assert 1 <= len(synced) < 200
@@ -94,20 +96,32 @@ def test_a_segment_is_handed_on_when_large(logs: Logs) -> None:
     """Segments do not outgrow the limit by more than one record, keep the order and lose nothing."""
     log = logs.make(segment_bytes=2000)
     records = [_record(500) for _ in range(10)]
-    for done in [log.append(record) for record in records]:
+    for done in [log.append(TRACES, record) for record in records]:
         done.result(WAIT_S)
     log.close()
     assert len(logs.sealed) >= 3
     assert all(segment.size <= 2000 + records[0].size for segment in logs.sealed)
     assert [found for segment in logs.sealed for found in _contents(segment)] == [record.digest for record in records]
-    assert sum(segment.spans for segment in logs.sealed) == 10
+    assert sum(segment.items for segment in logs.sealed) == 10
     assert [segment.name for segment in logs.sealed] == sorted(segment.name for segment in logs.sealed)
+
+
+def test_each_signal_has_a_segment_of_its_own(logs: Logs) -> None:
+    """A file is one message; a request to wait for one hands on all."""
+    log = logs.make()
+    (logs.data / "log" / "logs").mkdir()
+    log.append(TRACES, _record(1)).result(WAIT_S)
+    log.append(LOGS, _record(2)).result(WAIT_S)
+    log.append(TRACES, _record(3)).result(WAIT_S)
+    log.seal()
+    found = {segment.signal: (segment.items, segment.path.parent.name) for segment in logs.sealed}
+    assert found == {TRACES: (2, "traces"), LOGS: (1, "logs")}
 
 
 def test_a_segment_is_handed_on_when_old(logs: Logs) -> None:
     """Without any further record."""
     log = logs.make(segment_age_s=0.01)
-    log.append(_record()).result(WAIT_S)
+    log.append(TRACES, _record()).result(WAIT_S)
     log.seal()
     assert len(logs.sealed) == 1
 
@@ -115,7 +129,7 @@ def test_a_segment_is_handed_on_when_old(logs: Logs) -> None:
 def test_a_record_larger_than_a_segment_has_one_of_its_own(logs: Logs) -> None:
     """The limit of a segment is not that of a request."""
     log = logs.make(segment_bytes=100)
-    log.append(_record(5000)).result(WAIT_S)
+    log.append(TRACES, _record(5000)).result(WAIT_S)
     log.seal()
     assert len(_contents(logs.sealed[0])) == 1
 
@@ -124,19 +138,19 @@ def test_a_full_log_refuses_until_there_is_room(logs: Logs) -> None:
     """What waits for the store is bounded on disk."""
     log = logs.make(log_bytes=6 * _record(200).size + 99, segment_bytes=1)
     for _ in range(6):
-        log.append(_record(200)).result(WAIT_S)
+        log.append(TRACES, _record(200)).result(WAIT_S)
     with pytest.raises(LogFull, match="has not taken yet"):
-        log.append(_record(200))
+        log.append(TRACES, _record(200))
     log.seal()
     log.freed(logs.sealed[0].size)
-    log.append(_record(200)).result(WAIT_S)
+    log.append(TRACES, _record(200)).result(WAIT_S)
 
 
 def test_a_disk_that_is_full_refuses_and_recovers(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of a failed write is promised or handed on; when the disk has room again the log goes on by itself."""
     log = logs.make()
     first, lost, second = _record(1), _record(2), _record(3)
-    log.append(first).result(WAIT_S)
+    log.append(TRACES, first).result(WAIT_S)
     real = os.write
 
     def write(file: int, data: memoryview) -> int:
@@ -144,10 +158,10 @@ def test_a_disk_that_is_full_refuses_and_recovers(logs: Logs, monkeypatch: pytes
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(wal.os, "write", write)
+        patch.setattr(open_segment.os, "write", write)
         with pytest.raises(LogFull, match="No space left on device"):
-            log.append(lost).result(WAIT_S)
-    log.append(second).result(WAIT_S)
+            log.append(TRACES, lost).result(WAIT_S)
+    log.append(TRACES, second).result(WAIT_S)
     log.seal()
     assert [_contents(segment) for segment in logs.sealed] == [[first.digest], [second.digest]]
     assert [segment.path.stat().st_size for segment in logs.sealed] == [segment.size for segment in logs.sealed]
@@ -156,29 +170,31 @@ def test_a_disk_that_is_full_refuses_and_recovers(logs: Logs, monkeypatch: pytes
 def test_a_folder_that_is_gone_refuses(logs: Logs) -> None:
     """The sender is asked to try again; the log lives on."""
     log = logs.make()
-    folder = logs.data / "log"
+    folder = logs.data / "log" / "traces"
     folder.rmdir()
     with pytest.raises(LogFull, match="cannot be written"):
-        log.append(_record()).result(WAIT_S)
+        log.append(TRACES, _record()).result(WAIT_S)
     folder.mkdir()
-    log.append(_record()).result(WAIT_S)
+    log.append(TRACES, _record()).result(WAIT_S)
 
 
 def test_closing_keeps_everything_and_takes_nothing_more(logs: Logs) -> None:
     """What was appended is written and handed on; later records are refused."""
     log = logs.make()
-    waiting = [log.append(_record()) for _ in range(50)]
+    waiting = [log.append(TRACES, _record()) for _ in range(50)]
     log.close()
     assert all(done.done() and done.exception() is None for done in waiting)
-    assert sum(segment.spans for segment in logs.sealed) == 50
+    assert sum(segment.items for segment in logs.sealed) == 50
     with pytest.raises(LogFull, match="shutting down"):
-        log.append(_record())
+        log.append(TRACES, _record())
+
+
+def recover(folder: Path) -> list[Mended]:
+    return recover_from(TRACES, folder, folder / "quarantine")
 
 
 def _segment(folder: Path, *records: Record) -> Path:
-    path = folder / "00000000000000000007-0102030405060708.seg"
-    path.write_bytes(b"".join(record.encode(identity(path)) for record in records))
-    return path
+    return segment(folder, 7, *records).path
 
 
 def test_recovery_cuts_a_torn_tail(tmp_path: Path) -> None:
@@ -188,10 +204,9 @@ def test_recovery_cuts_a_torn_tail(tmp_path: Path) -> None:
     whole = path.stat().st_size
     os.truncate(path, whole - 3)
     (mended,) = recover(tmp_path)
-    assert mended.digests == (kept.digest,)
     assert mended.torn == torn.size - 3
     assert mended.quarantined == 0
-    assert mended.segment == Segment(path, kept.size, 1)
+    assert mended.segment == Segment(TRACES, path, kept.size, 1, 1, (kept.digest,), 7e-9)
     assert path.stat().st_size == kept.size
     assert not (tmp_path / "quarantine").exists()
 
@@ -204,7 +219,8 @@ def test_recovery_sets_a_flipped_record_aside(tmp_path: Path) -> None:
     data[records[0].size + 60] ^= 4
     path.write_bytes(data)
     (mended,) = recover(tmp_path)
-    assert mended.digests == (records[0].digest, records[2].digest)
+    assert mended.segment is not None
+    assert mended.segment.digests == (records[0].digest, records[2].digest)
     assert (mended.quarantined, mended.torn) == (1, 0)
     (aside,) = (tmp_path / "quarantine").iterdir()
     assert aside.read_bytes() == data[records[0].size : records[0].size + records[1].size]

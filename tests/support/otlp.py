@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import os
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -12,9 +15,20 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_llm_collector.record import Record, digest
+from otel_llm_collector.segment import Segment, identity
+from otel_llm_collector.signals import TRACES
 
-START = 1_790_000_000_000_000_000
+_DAY = 86_400_000_000_000
+START = (time.time_ns() // _DAY - 60) * _DAY + 51_200_000_000_000
+"""A quarter past two of a day two months ago: times of another year would be set right by the collector."""
 _numbers = itertools.count(1)
+
+
+def utc(nanoseconds: int, digits: int = 9) -> str:
+    """A time as ClickHouse writes it."""
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    text = datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{text}.{rest:09d}"[: len(text) + digits + 1] if digits else text
 
 
 def value(content: Any) -> AnyValue:
@@ -75,6 +89,21 @@ def body(*spans: Span, service: str = "tests", resource: Mapping[str, Any] | Non
     return encoded
 
 
+def segment(folder: Path, number: int, *records: Record) -> Segment:
+    """A segment of traces in a folder, with these records, as the log leaves it."""
+    path = folder / f"{number:020d}-0102030405060708.seg"
+    path.write_bytes(b"".join(record.encode(identity(path)) for record in records))
+    return Segment(
+        TRACES,
+        path,
+        path.stat().st_size,
+        sum(record.items for record in records),
+        1,
+        tuple(record.digest for record in records),
+        number / 1e9,
+    )
+
+
 def log_record(sent: bytes, spans: int, tenant: str = "") -> Record:
     """A request as the log takes it."""
-    return Record(sent, spans, digest(sent, tenant), tenant)
+    return Record(sent, spans, digest(sent, "traces", tenant), tenant=tenant)

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from otel_llm.errors import OtelLLMError
 from otel_llm_collector import app
-from otel_llm_collector.settings import Settings
+from otel_llm_collector.settings import Forward, Settings
+
+_PATHS = ("data", "tls_cert", "tls_key", "tls_client_ca")
 
 
 def main() -> None:
     options = json.loads(sys.argv[1])
+    forward = tuple(Forward(**one) for one in options.pop("forward", ()))
+    paths = {name: Path(options.pop(name)) for name in _PATHS if options.get(name)}
     try:
-        app.run(Settings(**{**options, "data": Path(options["data"])}), lambda running: None)
+        app.run(Settings(**options, **paths, forward=forward), lambda running: None)
     except OtelLLMError as error:
         sys.exit(str(error))
 

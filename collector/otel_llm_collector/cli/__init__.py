@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 _MISSING = "The command otel-llm needs the collector's packages ({name} is missing): pip install 'otel-llm[collector]'"
 #: Packages of the extra ``collector``, by import name.
-_EXTRA = frozenset({"aiohttp", "chdb", "clickhouse_connect", "google", "grpc", "rich", "typer", "uvloop"})
+_EXTRA = frozenset(
+    {"aiohttp", "chdb", "clickhouse_connect", "google", "grpc", "prometheus_client", "rich", "typer", "uvloop"}
+)
 
 
 def main() -> None:
@@ -46,7 +48,7 @@ def main() -> None:
 def _app() -> Typer:
     import typer
 
-    from . import calls, demo, doctor, sql, trace, up
+    from . import calls, copy, demo, doctor, keys, migrate, sql, status, trace, up
 
     app = typer.Typer(
         name="otel-llm",
@@ -55,7 +57,8 @@ def _app() -> Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for module in (up, demo, calls, trace, sql, doctor):
+    for module in (up, status, demo, calls, trace, sql, doctor, migrate, copy):
         name = module.__name__.rpartition(".")[2]
         app.command(name)(getattr(module, name))
+    app.add_typer(keys.app, name="keys")
     return app

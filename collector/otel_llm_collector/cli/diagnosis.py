@@ -139,16 +139,20 @@ def _collector(data: Path) -> Iterator[Finding]:
     missing = [name for name in ("aiohttp", "chdb", "clickhouse_connect", "grpc") if not importlib.util.find_spec(name)]
     if missing:
         yield Finding("collector", "warn", f"{', '.join(missing)} not installed: pip install 'otel-llm[collector]'")
-    running = Running.find(data)
-    if running:
-        yield Finding(
-            "collector",
-            "ok",
-            f"runs as process {running.pid}: OTLP {running.http} and {running.grpc}, SQL {running.api}",
-        )
+    try:
+        running = Running.find(data)
+    except OtelLLMError as error:
+        yield Finding("collector", "warn", str(error))
     else:
-        yield Finding("collector", "ok", f"none runs on {data}; otel-llm up starts one")
+        yield _found(running, data)
     yield _writable(data)
+
+
+def _found(running: Running | None, data: Path) -> Finding:
+    if running is None:
+        return Finding("collector", "ok", f"none runs on {data}; otel-llm up starts one")
+    where = f"OTLP {running.http} and {running.grpc}, SQL {running.api}"
+    return Finding("collector", "ok", f"runs as process {running.pid}: {where}")
 
 
 def _writable(data: Path) -> Finding:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from otel_llm_collector import local
 from otel_llm_collector.errors import CollectorError
 from otel_llm_collector.lock import FolderLock
 from otel_llm_collector.running import Running
@@ -70,7 +71,7 @@ def stage(data: Path, live: bool, say: Say) -> Iterator[Stage]:
         else:
             running = _start_collector(processes, data, say)
         urls = {name: f"http://127.0.0.1:{port()}" for name in SERVICES}
-        environment = _environment(running.http, urls, live)
+        environment = _environment(running.http, urls, live) | _key(data)
         if not live:
             from otel_llm.testing import ScriptedProvider
             from otel_llm_demo.scripted import DemoScript
@@ -121,6 +122,14 @@ def _environment(otlp: str, urls: Mapping[str, str], live: bool) -> dict[str, st
         "RETRIEVAL_URL": urls["retrieval"],
         "NO_PROXY": "127.0.0.1,localhost",
     }
+
+
+def _key(data: Path) -> dict[str, str]:
+    """The key that the services send, for a collector that asks for one."""
+    shown = local.headers(data)
+    return (
+        {"OTEL_EXPORTER_OTLP_HEADERS": ",".join(f"{name}={secret}" for name, secret in shown.items())} if shown else {}
+    )
 
 
 def _clean() -> dict[str, str]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DATA, Data
+from .options import DATA
 
 if TYPE_CHECKING:
     from otel_llm_collector.running import Running
+    from otel_llm_collector.settings import Settings
 
 Store = Annotated[
     str | None,
@@ -25,31 +28,55 @@ Store = Annotated[
 
 
 def up(
-    data: Data = DATA,
+    config: Annotated[Path | None, typer.Option(help="TOML file with any setting; options win over it.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the log and of the embedded store [.otel-llm].")] = None,
     store: Store = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="OTLP/gRPC; 0 takes any free port.")] = 4317,
-    http_port: Annotated[int, typer.Option(min=0, max=65535, help="OTLP/HTTP.")] = 4318,
-    api_port: Annotated[int, typer.Option(min=0, max=65535, help="Status and read-only SQL.")] = 4319,
+    host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
+    grpc_port: Annotated[int | None, typer.Option(min=0, max=65535, help="OTLP/gRPC; 0 is any [4317].")] = None,
+    http_port: Annotated[int | None, typer.Option(min=0, max=65535, help="OTLP/HTTP [4318].")] = None,
+    api_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Status and read-only SQL [4319].")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of all ports, in PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, in PEM.")] = None,
+    tls_client_ca: Annotated[Path | None, typer.Option(help="Whose certificates clients must show, in PEM.")] = None,
+    allow_anyone: Annotated[
+        bool | None, typer.Option("--allow-anyone", help="Listen where others reach it without keys.")
+    ] = None,
+    forward: Annotated[list[str] | None, typer.Option(help="Another OTLP endpoint that gets everything too.")] = None,
 ) -> None:
-    """Collect spans into ClickHouse until stopped; what was accepted is stored before it ends."""
+    """Collect OTLP into ClickHouse until stopped; what was accepted is stored before it ends."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own line about a port that is taken says less than ours
-    from otel_llm_collector import app
-    from otel_llm_collector.settings import Settings
+    from otel_llm_collector import app, config as configuration
+    from otel_llm_collector.settings import Forward, Settings
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    settings = Settings(data=data, store=store, host=host, grpc_port=grpc_port, http_port=http_port, api_port=api_port)
-    left = app.run(settings, lambda running: _announce(running, settings.data.as_posix(), host))
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # of a failure it says less than we do
+    given: dict[str, Any] = {
+        "data": data, "store": store, "host": host, "grpc_port": grpc_port, "http_port": http_port,
+        "api_port": api_port, "tls_cert": tls_cert, "tls_key": tls_key, "tls_client_ca": tls_client_ca,
+        "allow_anyone": allow_anyone, "forward": tuple(map(Forward, forward)) if forward else None,
+    }  # fmt: skip
+    chosen = {name: value for name, value in given.items() if value is not None}
+    settings = Settings(**{**(configuration.read(config) if config else {}), **chosen})
+    _allow_files()
+    left = app.run(settings, lambda running: _announce(running, settings))
     kept = f"The store did not take everything; the rest is in {settings.log} for the next start."
     typer.echo(kept if left else "Everything accepted is stored.")
 
 
-def _announce(running: Running, data: str, host: str) -> None:
+def _allow_files() -> None:
+    """Connections are open files, and the log needs some that they must not take."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _announce(running: Running, settings: Settings) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from otel_llm_collector.keys import KeyFile
     from otel_llm_collector.pages import is_loopback
 
+    data = settings.data.as_posix()
     folder = "" if data == DATA.as_posix() else f" --data {shlex.quote(data)}"
     console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
     head = (f"otel-llm {running.version}", "bold")
@@ -63,5 +90,9 @@ def _announce(running: Running, data: str, host: str) -> None:
         ("Ask", f"otel-llm sql{folder} 'SHOW TABLES'"),
     ):
         console.print(Text.assemble("  ", (f"{name:<10}", "bold"), f" {where}"))
-    if not is_loopback(host):
-        console.print(f"Anyone who reaches {host} can send spans and read them: there are no keys yet.", style="yellow")
+    if is_loopback(settings.host):
+        return
+    if not KeyFile(settings.data).read() and settings.tls_client_ca is None:
+        console.print(f"Anyone who reaches {settings.host} can send and read everything.", style="yellow")
+    elif settings.tls_cert is None:
+        console.print("There is no TLS: keys and data can be read on their way.", style="yellow")

@@ -2,59 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import NoReturn
 
 import grpc
 import grpc.aio
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from otel_llm_collector.access import INGEST, Access
+from otel_llm_collector.counts import Counts
 from otel_llm_collector.errors import CollectorError, LogFull, Malformed
-from otel_llm_collector.intake import Accepted, Intake
+from otel_llm_collector.gate import Gate
+from otel_llm_collector.intake import Intake
+from otel_llm_collector.peers import grpc_peer
 from otel_llm_collector.settings import Settings
+from otel_llm_collector.signals import SIGNALS, Signal
 
 from . import status
+from .room import Room
 
-_SERVICE = "opentelemetry.proto.collector.{}.v1.{}Service"
-_Method = Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]
+_CODES = {
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    403: grpc.StatusCode.PERMISSION_DENIED,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+}
+"""By the HTTP status of an ``AccessDenied``."""
+_PING_S = 10
+"""Least seconds between two pings of a client; who pings more often is sent away."""
 
 
-async def start(intake: Intake, settings: Settings) -> tuple[grpc.aio.Server, int]:
+async def start(intake: Intake, counts: Mapping[str, Counts], room: Room, gate: Gate) -> tuple[grpc.aio.Server, int]:
     """A server that listens, and its port."""
-    server = grpc.aio.server(
-        options=[
-            ("grpc.max_receive_message_length", settings.body_bytes),
-            ("grpc.so_reuseport", 0),
-        ]
-    )
-
-    async def traces(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        try:
-            return response(await intake.accept(body))
-        except Malformed as error:
-            refusal = (grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        except LogFull as error:
-            answer = status.status(status.UNAVAILABLE, str(error))
-            # Go reads the first, Python the second.
-            context.set_trailing_metadata(
-                (
-                    ("grpc-status-details-bin", answer.SerializeToString()),
-                    ("google.rpc.retryinfo-bin", status.retry_info().SerializeToString()),
-                )
-            )
-            refusal = (grpc.StatusCode.UNAVAILABLE, str(error))
-        return await _abort(context, *refusal)
-
+    settings = gate.settings
+    server = grpc.aio.server(options=_options(settings))
     server.add_generic_rpc_handlers(
-        (
-            _handler("trace", "Trace", traces),
-            _handler("logs", "Logs", _not_stored("logs")),
-            _handler("metrics", "Metrics", _not_stored("metrics")),
-        )
+        tuple(_Service(signal, _exporter(signal, intake, counts[signal.name], room), gate.access) for signal in SIGNALS)
     )
     where = settings.address(settings.grpc_port)
     try:
-        port = server.add_insecure_port(where)
+        if gate.tls is None:
+            port = server.add_insecure_port(where)
+        else:
+            port = server.add_secure_port(where, gate.tls.grpc_credentials())
     except RuntimeError:
         port = 0
     if not port:
@@ -63,31 +51,91 @@ async def start(intake: Intake, settings: Settings) -> tuple[grpc.aio.Server, in
     return server, port
 
 
-def response(answer: Accepted) -> bytes:
-    """The body of a success, in full or in part; the same for gRPC and HTTP."""
-    message = ExportTraceServiceResponse()
-    if answer.rejected:
-        message.partial_success.rejected_spans = answer.rejected
-        message.partial_success.error_message = answer.reason
-    body: bytes = message.SerializeToString()
-    return body
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    """How the limits are called in gRPC, whose unit of time is the millisecond."""
+    head = settings.head_bytes
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", settings.body_bytes),
+        ("grpc.max_metadata_size", head),
+        ("grpc.absolute_max_metadata_size", head),
+        ("grpc.max_concurrent_streams", settings.grpc_streams),
+        ("grpc.server_handshake_timeout_ms", int(settings.head_seconds * 1000)),
+        ("grpc.max_connection_idle_ms", int(settings.idle_seconds * 1000)),
+        ("grpc.max_connection_age_ms", int(settings.grpc_connection_seconds * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(settings.body_seconds * 1000)),
+        ("grpc.http2.min_ping_interval_without_data_ms", _PING_S * 1000),
+    ]
+
+
+_Export = Callable[[str, bytes, grpc.aio.ServicerContext], Awaitable[bytes]]
+
+
+class _Service(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
+    """The service of a signal; who may not send is turned away before anything of its body is read."""
+
+    def __init__(self, signal: Signal, export: _Export, access: Access) -> None:
+        self._method = f"/{signal.service}/Export"
+        self._export = export
+        self._access = access
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        if details.method != self._method:
+            return None
+        secret = _secret(details.invocation_metadata)
+        tenant = self._access.tenant(secret, INGEST)
+        if tenant is None:
+            return self._refusing(secret)
+
+        async def export(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
+            return await self._export(tenant, body, context)
+
+        # Without a deserializer the handler gets the bytes as they came.
+        return grpc.unary_unary_rpc_method_handler(export)
+
+    def _refusing(self, secret: str) -> grpc.RpcMethodHandler:
+        """It takes a stream, which begins before the body is there."""
+
+        async def refuse(_: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> bytes:
+            error = self._access.denial(secret, INGEST, grpc_peer(context.peer()))
+            return await _abort(context, _CODES[error.status], str(error))
+
+        return grpc.stream_unary_rpc_method_handler(refuse)
+
+
+def _exporter(signal: Signal, intake: Intake, counts: Counts, room: Room) -> _Export:
+    async def export(tenant: str, body: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        try:
+            with room.lease() as lease:
+                lease.grow(len(body))
+                accepted = await intake.accept(signal, body, "grpc", tenant)
+        except Malformed as error:
+            counts.refuse("malformed")
+            return await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except LogFull as error:
+            counts.refuse("full")
+            # Go reads the first, Python the second.
+            context.set_trailing_metadata(
+                (
+                    ("grpc-status-details-bin", status.status(status.UNAVAILABLE, str(error)).SerializeToString()),
+                    ("google.rpc.retryinfo-bin", status.retry_info().SerializeToString()),
+                )
+            )
+            return await _abort(context, grpc.StatusCode.UNAVAILABLE, str(error))
+        answer: bytes = status.success(signal, accepted.rejected, accepted.reason).SerializeToString()
+        return answer
+
+    return export
+
+
+def _secret(metadata: Iterable[tuple[str, str | bytes]]) -> str:
+    """The key that a call shows, empty for none."""
+    shown = dict(metadata)
+    key = shown.get("x-api-key")
+    scheme, _, value = str(shown.get("authorization", "")).partition(" ")
+    return str(key) if key else value.strip() if scheme.lower() == "bearer" else ""
 
 
 async def _abort(context: grpc.aio.ServicerContext, code: grpc.StatusCode, message: str) -> NoReturn:
     await context.abort(code, message)
     raise AssertionError("abort raises")
-
-
-def _handler(package: str, name: str, method: _Method) -> grpc.GenericRpcHandler:
-    # Without a deserializer the handler gets the bytes as they came.
-    return grpc.method_handlers_generic_handler(
-        _SERVICE.format(package, name), {"Export": grpc.unary_unary_rpc_method_handler(method)}
-    )
-
-
-def _not_stored(signal: str) -> _Method:
-    async def refuse(_: bytes, context: grpc.aio.ServicerContext) -> bytes:
-        message = status.ONLY_TRACES.format(signal, signal.upper())
-        return await _abort(context, grpc.StatusCode.UNIMPLEMENTED, message)
-
-    return refuse

@@ -1,93 +1,151 @@
-"""OTLP over HTTP: protobuf, plain, gzip or deflate."""
+"""OTLP over HTTP: protobuf and JSON, plain or compressed."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
-from google.rpc.status_pb2 import Status
+from google.protobuf.message import Message
 
-from otel_llm_collector.errors import LogFull, Malformed
+from otel_llm_collector.access import INGEST
+from otel_llm_collector.counts import Counts, Door, Reason
+from otel_llm_collector.errors import AccessDenied, LogFull, Malformed
+from otel_llm_collector.gate import Gate
 from otel_llm_collector.intake import Intake
-from otel_llm_collector.listen import listen, server_log
-from otel_llm_collector.settings import DRAIN_S, Settings
+from otel_llm_collector.listen import listen
+from otel_llm_collector.otlp_json import response_json, to_protobuf
+from otel_llm_collector.peers import peer
+from otel_llm_collector.settings import DRAIN_S
+from otel_llm_collector.signals import SIGNALS, Signal
 
 from . import status
-from .grpc import response
 from .inflate import TooLarge, UnknownEncoding, inflate
+from .room import Lease, Room
 
 _PROTOBUF = "application/x-protobuf"
-_BODY_S = 30.0
-"""Seconds that a body may take to arrive: a sender that stalls holds memory and a connection."""
-_SIGNALS = {"/v1/traces": "traces", "/v1/logs": "logs", "/v1/metrics": "metrics"}
+_JSON = "application/json"
+_JSON_AT_ONCE = 256 << 10
+"""Bytes of JSON that may be converted on the loop; a mebibyte takes some 25 milliseconds."""
+_JSON_GROWTH = 7
+"""Bytes that a byte of JSON takes at most while it is converted."""
+_PATHS = {signal.path: signal for signal in SIGNALS}
 
 
 class HttpReceiver:
     """Answers one request; every failure is a ``google.rpc.Status`` in the encoding of the request."""
 
-    def __init__(self, intake: Intake, settings: Settings) -> None:
+    def __init__(self, intake: Intake, counts: Mapping[str, Counts], room: Room, gate: Gate) -> None:
         self._intake = intake
-        self._settings = settings
+        self._counts = counts
+        self._room = room
+        self._access = gate.access
+        self._settings = gate.settings
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="otel-llm-json")
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if "Origin" in request.headers:  # what a browser adds to a POST
-            return _refusal(request, 403, status.PERMISSION_DENIED, "Web pages cannot send spans here.")
-        signal = _SIGNALS.get(request.path)
+            return _refusal(request, 403, status.PERMISSION_DENIED, "Web pages cannot send telemetry here.")
+        secret = _secret(request)
+        tenant = self._access.tenant(secret, INGEST)
+        if tenant is None:
+            return _denial(request, self._access.denial(secret, INGEST, peer(request.remote or "")))
+        signal = _PATHS.get(request.path)
         if signal is None:
             if request.path == "/" and request.method == "GET":
-                return web.json_response({"service": "otel-llm", "otlp": ["/v1/traces"]})
-            return _refusal(
-                request, 404, status.UNIMPLEMENTED, f"There is nothing at {request.path}; traces go to /v1/traces."
-            )
+                return web.json_response({"service": "otel-llm", "otlp": list(_PATHS)})
+            paths = ", ".join(_PATHS)
+            message = f"There is nothing at {request.path}; OTLP goes to {paths}."
+            return _refusal(request, 404, status.UNIMPLEMENTED, message)
         if request.method != "POST":
             refusal = _refusal(request, 405, status.UNIMPLEMENTED, f"{request.path} takes POST.")
             refusal.headers["Allow"] = "POST"
             return refusal
-        if signal != "traces":
-            # 404, because some exporters try again on every 5xx.
-            return _refusal(request, 404, status.UNIMPLEMENTED, status.ONLY_TRACES.format(signal, signal.upper()))
-        if request.content_type != _PROTOBUF:
-            return _refusal(
-                request,
-                415,
-                status.INVALID_ARGUMENT,
-                f"Content-Type {request.content_type} is not supported; {_PROTOBUF} is "
-                "(OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf).",
-            )
-        return await self._traces(request)
+        if request.content_type not in (_PROTOBUF, _JSON):
+            message = f"Content-Type {request.content_type} is not supported; {_PROTOBUF} and {_JSON} are."
+            return self._refused(request, signal, "content_type", 415, status.INVALID_ARGUMENT, message)
+        return await self._export(request, signal, tenant)
 
-    async def _traces(self, request: web.BaseRequest) -> web.Response:
+    async def _export(self, request: web.BaseRequest, signal: Signal, tenant: str) -> web.Response:
         encoding = request.headers.get("Content-Encoding", "").strip().lower()
         try:
-            async with asyncio.timeout(_BODY_S):
-                body = await inflate(request.content.iter_any(), encoding, self._settings.body_bytes)
-            answer = await self._intake.accept(body)
+            with self._room.lease() as lease:
+                async with asyncio.timeout(self._settings.body_seconds):
+                    body = await inflate(request.content.iter_any(), encoding, self._settings.body_bytes, lease)
+                if request.content_type == _JSON:
+                    body = await self._from_json(signal, body, lease)
+                door: Door = "json" if request.content_type == _JSON else "http"
+                accepted = await self._intake.accept(signal, body, door, tenant)
         except TimeoutError:
-            return _refusal(request, 408, status.UNAVAILABLE, f"The body did not arrive within {_BODY_S:.0f} seconds.")
+            message = f"The body did not arrive within {self._settings.body_seconds:g} seconds."
+            return self._refused(request, signal, "slow", 408, status.UNAVAILABLE, message)
         except Malformed as error:
-            return _refusal(request, 400, status.INVALID_ARGUMENT, str(error))
+            return self._refused(request, signal, "malformed", 400, status.INVALID_ARGUMENT, str(error))
         except UnknownEncoding as error:
-            return _refusal(request, 415, status.INVALID_ARGUMENT, str(error))
+            return self._refused(request, signal, "encoding", 415, status.INVALID_ARGUMENT, str(error))
         except TooLarge as error:
-            return _refusal(request, 413, status.RESOURCE_EXHAUSTED, str(error))
+            return self._refused(request, signal, "too_large", 413, status.RESOURCE_EXHAUSTED, str(error))
         except LogFull as error:
-            refusal = _refusal(request, 503, status.UNAVAILABLE, str(error))
+            refusal = self._refused(request, signal, "full", 503, status.UNAVAILABLE, str(error))
             refusal.headers["Retry-After"] = str(status.RETRY_AFTER_S)
             return refusal
-        return web.Response(body=response(answer), content_type=_PROTOBUF)
+        return _answer(request, 200, status.success(signal, accepted.rejected, accepted.reason))
+
+    async def _from_json(self, signal: Signal, body: bytes, lease: Lease) -> bytes:
+        """The request in protobuf; a large one is built beside the loop, one at a time."""
+        lease.grow(_JSON_GROWTH * len(body))
+        if len(body) <= _JSON_AT_ONCE:
+            return to_protobuf(signal.request, body)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, to_protobuf, signal.request, body)
+
+    def close(self) -> None:
+        self._thread.shutdown()
+
+    def _refused(
+        self, request: web.BaseRequest, signal: Signal, why: Reason, code: int, reason: int, message: str
+    ) -> web.Response:
+        self._counts[signal.name].refuse(why)
+        return _refusal(request, code, reason, message)
 
 
 def _refusal(request: web.BaseRequest, code: int, reason: int, message: str) -> web.Response:
-    if request.content_type == "application/json":
-        return web.json_response({"code": reason, "message": message}, status=code)
-    body: Status = status.status(reason, message)
-    return web.Response(status=code, body=body.SerializeToString(), content_type=_PROTOBUF)
+    return _answer(request, code, status.status(reason, message))
 
 
-async def start(intake: Intake, settings: Settings) -> tuple[web.ServerRunner, int]:
+def _denial(request: web.BaseRequest, error: AccessDenied) -> web.Response:
+    answer = _refusal(request, error.status, status.OF_DENIAL[error.status], str(error))
+    answer.headers.update(error.headers)
+    return answer
+
+
+def _secret(request: web.BaseRequest) -> str:
+    """The key that a request shows, empty for none."""
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    return request.headers.get("X-Api-Key") or (value.strip() if scheme.lower() == "bearer" else "")
+
+
+def _answer(request: web.BaseRequest, code: int, message: Message) -> web.Response:
+    """A message in the encoding of the request."""
+    if request.content_type == _JSON:
+        return web.Response(status=code, body=response_json(message), content_type=_JSON)
+    return web.Response(status=code, body=message.SerializeToString(), content_type=_PROTOBUF)
+
+
+async def start(intake: Intake, counts: Mapping[str, Counts], room: Room, gate: Gate) -> tuple[web.ServerRunner, int]:
     """A server that listens, and its port."""
-    server = web.Server(
-        HttpReceiver(intake, settings).answer, auto_decompress=False, access_log=None, logger=server_log
-    )
-    runner = web.ServerRunner(server, shutdown_timeout=DRAIN_S)
-    return runner, await listen(runner, settings, settings.http_port, "OTLP/HTTP")
+    receiver = HttpReceiver(intake, counts, room, gate)
+    runner = _Runner(receiver)
+    return runner, await listen(runner, gate, "http", gate.settings.http_port, decompress=False)
+
+
+class _Runner(web.ServerRunner):
+    """Runs the receiver, and ends its thread with it."""
+
+    def __init__(self, receiver: HttpReceiver) -> None:
+        super().__init__(web.Server(receiver.answer), shutdown_timeout=DRAIN_S)
+        self._receiver = receiver
+
+    async def shutdown(self) -> None:
+        self._receiver.close()

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from isal import isal_zlib
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 from otel_llm_collector.errors import CollectorError, Malformed
 
-_WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+from .room import Lease
 
 
 class TooLarge(CollectorError):
@@ -15,37 +23,66 @@ class TooLarge(CollectorError):
 
 
 class UnknownEncoding(CollectorError):
-    """A Content-Encoding that is not gzip, deflate or identity."""
+    """A Content-Encoding that is not gzip, deflate, zstd or identity."""
 
 
-async def inflate(chunks: AsyncIterator[bytes], encoding: str, limit: int) -> bytes:
-    """The whole body. Raises :class:`TooLarge` as soon as it is, whatever the sender said about its length."""
+class _Inflater(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
+
+
+_WINDOW_LOG = 25  # 32 MiB, the largest window that common encoders use: a frame may ask for more memory than that
+
+_INFLATERS: dict[str, Callable[[], _Inflater]] = {
+    "gzip": lambda: isal_zlib.decompressobj(16 + isal_zlib.MAX_WBITS),
+    "deflate": lambda: isal_zlib.decompressobj(isal_zlib.MAX_WBITS),
+    "zstd": lambda: zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG}),
+}
+
+_ERRORS = (isal_zlib.IsalError, zstd.ZstdError, EOFError)
+
+
+async def inflate(chunks: AsyncIterator[bytes], encoding: str, limit: int, lease: Lease) -> bytes:
+    """The whole body, as much memory as the ``lease`` gives it.
+
+    Raises :class:`TooLarge` as soon as it is, whatever the sender said about its length.
+    """
     if encoding in ("", "identity"):
-        parts: list[bytes] = []
-        size = 0
-        async for chunk in chunks:
-            size += len(chunk)
-            if size > limit:
-                raise _too_large(limit)
-            parts.append(chunk)
-        return b"".join(parts)
-    if encoding not in _WINDOWS:
-        raise UnknownEncoding(f"Content-Encoding {encoding} is not known here; gzip, deflate and identity are.")
-    inflater = zlib.decompressobj(_WINDOWS[encoding])
+        return await _plain(chunks, limit, lease)
+    if encoding not in _INFLATERS:
+        known = ", ".join(_INFLATERS)
+        raise UnknownEncoding(f"Content-Encoding {encoding} is not known here; {known} and identity are.")
+    inflater = _INFLATERS[encoding]()
     out = bytearray()
     try:
         async for chunk in chunks:
-            out += inflater.decompress(chunk, limit + 1 - len(out))
+            grown = inflater.decompress(chunk, limit + 1 - len(out))
+            lease.grow(len(grown))
+            out += grown
             if len(out) > limit:
                 raise _too_large(limit)
             if inflater.unused_data:
                 raise Malformed(f"The {encoding} body has something behind its end.")
-        out += inflater.flush()
-    except zlib.error as error:
+    except _ERRORS as error:  # type: ignore[misc] # isal's stubs know its error as an instance
         raise Malformed(f"The body is not {encoding}: {error}.") from None
     if not inflater.eof:
         raise Malformed(f"The {encoding} body is cut short.")
     return bytes(out)
+
+
+async def _plain(chunks: AsyncIterator[bytes], limit: int, lease: Lease) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        lease.grow(len(chunk))
+        parts.append(chunk)
+    return b"".join(parts)
 
 
 def _too_large(limit: int) -> TooLarge:

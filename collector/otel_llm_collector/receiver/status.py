@@ -1,11 +1,14 @@
-"""Answers of OTLP that are not a success: ``google.rpc.Status``, and when to try again."""
+"""The answers of OTLP: a success, in full or in part, or a ``google.rpc.Status``, and when to try again."""
 
 from __future__ import annotations
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
+
+from otel_llm_collector.signals import Signal
 
 RETRY_AFTER_S = 1
 """Short: the Python exporters give a request ten seconds in all."""
@@ -15,8 +18,18 @@ PERMISSION_DENIED = 7
 RESOURCE_EXHAUSTED = 8
 UNIMPLEMENTED = 12
 UNAVAILABLE = 14
+UNAUTHENTICATED = 16
+OF_DENIAL = {401: UNAUTHENTICATED, 403: PERMISSION_DENIED, 429: RESOURCE_EXHAUSTED}
+"""By the HTTP status of an ``AccessDenied``."""
 
-ONLY_TRACES = "This collector stores traces only; {} are not stored. Set OTEL_{}_EXPORTER=none."
+
+def success(signal: Signal, rejected: int, reason: str) -> Message:
+    """The answer to a request that is stored, in full or in part."""
+    answer = signal.response()
+    if rejected:
+        setattr(answer.partial_success, signal.rejected, rejected)
+        answer.partial_success.error_message = reason
+    return answer
 
 
 def retry_info() -> RetryInfo:

@@ -1,0 +1,126 @@
+"""Spans given back as OTLP had them, from the rows of ``schemas/whole_spans.sql``.
+
+``otel_traces`` holds values as text, as the OpenTelemetry Collector's exporter writes them; our columns beside it say
+what they were. Rows that the exporter wrote have none, and their values are texts.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
+
+_KINDS = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
+_CODES = ("Unset", "Ok", "Error")
+_STRING, _ARRAY, _KVLIST = 1, 5, 6  # fields of AnyValue
+_ARRAY_OF = 10
+
+
+def traces_data(rows: Iterable[Mapping[str, Any]]) -> TracesData:
+    """The spans, under each scope of each resource once."""
+    scopes: dict[bytes, tuple[ResourceSpans, ScopeSpans]] = {}
+    for row in rows:
+        # Nested values are in the order of resource, scope, span: the first belong to what is above the span.
+        nested = iter(row["nested_values"])
+        above = _above(row, nested)
+        scope = scopes.setdefault(above.SerializeToString(), (above, above.scope_spans[0]))[1]
+        scope.spans.append(_span(row, nested))
+    return TracesData(resource_spans=[resource for resource, _ in scopes.values()])
+
+
+def _above(row: Mapping[str, Any], nested: Iterator[str]) -> ResourceSpans:
+    """The resource and the scope of a span, without spans."""
+    resource = ResourceSpans(schema_url=row["resource_schema_url"])
+    resource.resource.attributes.extend(_attributes(row["resource_attributes"], nested))
+    resource.resource.dropped_attributes_count = row["resource_dropped_attributes_count"]
+    scope = resource.scope_spans.add(schema_url=row["scope_schema_url"])
+    scope.scope.name, scope.scope.version = row["scope_name"], row["scope_version"]
+    scope.scope.attributes.extend(_attributes(row["scope_attributes"], nested))
+    scope.scope.dropped_attributes_count = row["scope_dropped_attributes_count"]
+    return resource
+
+
+def _span(row: Mapping[str, Any], nested: Iterator[str]) -> Span:
+    span = Span(
+        trace_id=bytes.fromhex(row["trace_id"]),
+        span_id=bytes.fromhex(row["span_id"]),
+        parent_span_id=bytes.fromhex(row["parent_span_id"]),
+        trace_state=row["trace_state"],
+        flags=row["flags"],
+        name=row["name"],
+        kind=_index(_KINDS, row["kind"]),
+        start_time_unix_nano=row["start_time"],
+        end_time_unix_nano=row["start_time"] + row["duration"],
+        attributes=_attributes(row["attributes"], nested),
+        dropped_attributes_count=row["dropped_attributes_count"],
+        dropped_events_count=row["dropped_events_count"],
+        dropped_links_count=row["dropped_links_count"],
+    )
+    if code := _index(_CODES, row["status_code"]):
+        span.status.code = code
+    if row["status_message"]:
+        span.status.message = row["status_message"]
+    for time, name, dropped, *attributes in row["events"]:
+        span.events.add(
+            time_unix_nano=time,
+            name=name,
+            dropped_attributes_count=dropped,
+            attributes=_attributes(attributes, nested),
+        )
+    for trace, own, state, flags, dropped, *attributes in row["links"]:
+        span.links.add(
+            trace_id=bytes.fromhex(trace),
+            span_id=bytes.fromhex(own),
+            trace_state=state,
+            flags=flags,
+            dropped_attributes_count=dropped,
+            attributes=_attributes(attributes, nested),
+        )
+    return span
+
+
+def _index(names: tuple[str, ...], name: str) -> Any:
+    """The number of a name; 0 for numbers that nobody has named."""
+    return names.index(name) if name in names else 0
+
+
+def _attributes(columns: Sequence[Any], nested: Iterator[str]) -> list[KeyValue]:
+    """Attributes from their keys, texts and types; these are missing where the exporter wrote the row."""
+    keys, texts, types = columns
+    types = types or [_STRING] * len(keys)
+    return [
+        KeyValue(key=key, value=_value(text, kind, nested)) for key, text, kind in zip(keys, texts, types, strict=True)
+    ]
+
+
+def _value(text: str, kind: int, nested: Iterator[str]) -> AnyValue:
+    """A value from its text; from ``nested`` where the text does not say all of it."""
+    if kind == _KVLIST or (kind == _ARRAY and text != "[]"):
+        value: AnyValue = AnyValue.FromString(base64.b64decode(next(nested)))
+        return value
+    if kind == _ARRAY:
+        return AnyValue(array_value=ArrayValue())
+    if kind > _ARRAY_OF:
+        elements = [_scalar(element, kind - _ARRAY_OF) for element in json.loads(text)]
+        return AnyValue(array_value=ArrayValue(values=elements))
+    return _scalar(text, kind)
+
+
+def _scalar(value: Any, kind: int) -> AnyValue:
+    """A value from its text, or from what JSON made of it."""
+    match kind:
+        case 0:
+            return AnyValue()
+        case 2:
+            return AnyValue(bool_value=value in (True, "true"))
+        case 3:
+            return AnyValue(int_value=int(value))
+        case 4:
+            return AnyValue(double_value=float(value))
+        case 7:
+            return AnyValue(bytes_value=base64.b64decode(value))
+    return AnyValue(string_value=value)

@@ -1,0 +1,2 @@
+-- The newest migration that was applied.
+SELECT max(version) AS version FROM otel_llm_migrations

@@ -1,0 +1,55 @@
+"""A store: what its URL may say, which server it accepts, and what its inserts promise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from otel_llm.errors import ConfigError
+from otel_llm_collector import migrations
+from otel_llm_collector.cluster import Cluster
+from otel_llm_collector.errors import CollectorError
+from otel_llm_collector.store import Store
+from tests.support.clickhouse import ClickHouse
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ClickHouse]:
+    server = ClickHouse(tmp_path / "server")
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_server_s_url_may_name_its_cluster() -> None:
+    """And nothing else."""
+    assert Store("clickhouse://u:p@host/otel?cluster=c").cluster == Cluster("c", "otel")
+    assert Store("clickhouse://u:p@host/otel").cluster is None
+    with pytest.raises(ConfigError, match=r"Store clickhouse://u:\*\*\*@host/otel\?x=1 says x; after \? there is only"):
+        Store("clickhouse://u:p@host/otel?x=1")
+
+
+def test_a_server_that_is_too_old_is_refused(server: ClickHouse) -> None:
+    """With its version and the one that is needed."""
+    server.pretend("25.5.9.1")
+    with pytest.raises(CollectorError, match=r"is version 25\.5\.9\.1; otel-llm needs 25\.6 or newer"):
+        migrations.migrate(Store(server.url))
+    server.pretend("25.6.1.1")
+    store = Store(server.url)
+    migrations.migrate(store)
+    store.close()
+
+
+def test_an_insert_that_is_repeated_counts_once_whatever_the_server_s_settings(store: Store, tmp_path: Path) -> None:
+    """In the table and in those that views fill from it."""
+    for setting in ("insert_deduplicate = 0", "deduplicate_insert = 'disable'", "async_insert = 1",
+                    "deduplicate_blocks_in_dependent_materialized_views = 0"):  # fmt: skip
+        store.command(f"SET {setting}")
+    path = tmp_path / "rows"
+    path.write_text('{"TraceId": "a", "SpanAttributes": {"gen_ai.operation.name": "chat"}}')
+    for token in ("1", "1", "2"):
+        store.insert_file("otel_traces", path, "JSONEachRow", {"insert_deduplication_token": token})
+    counted = store.rows("SELECT (SELECT count() FROM otel_traces) AS spans, sum(calls) AS calls FROM llm_calls_hourly")
+    assert counted == [{"spans": 2, "calls": 2}]

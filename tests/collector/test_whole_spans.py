@@ -1,0 +1,114 @@
+"""Spans are given back as they came: the exporter's columns and ours together lose nothing that OTLP has."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, TracesData
+
+from otel_llm_collector import schemas
+from otel_llm_collector.whole_spans import traces_data
+from tests.support.collector import Handle, send
+from tests.support.otlp import body, span
+from tests.support.random_otlp import Requests
+
+PROTOBUF = {"Content-Type": "application/x-protobuf"}
+_LAST = 2**63 - 1
+
+
+def _given_back(collector: Handle, trace_id: bytes) -> TracesData:
+    return traces_data(collector.query(schemas.read("whole_spans.sql"), trace_id=trace_id.hex()))
+
+
+def _alone(data: Any) -> Iterator[ResourceSpans]:
+    """Every span in an envelope of its own, as far as OTLP knows it and its numbers mean something."""
+    for group in data.resource_spans:
+        for scope in group.scope_spans:
+            for found in scope.spans:
+                alone = ResourceSpans()
+                alone.CopyFrom(group)
+                del alone.scope_spans[:]
+                above = alone.scope_spans.add()
+                above.CopyFrom(scope)
+                del above.spans[:]
+                above.spans.add().CopyFrom(found)
+                _understood(alone)
+                yield alone
+
+
+def _understood(alone: ResourceSpans) -> None:
+    alone.DiscardUnknownFields()
+    (scope,) = alone.scope_spans
+    (found,) = scope.spans
+    found.kind = found.kind if 0 <= found.kind <= 5 else 0
+    found.status.code = found.status.code if 0 <= found.status.code <= 2 else 0
+    alone.resource.SetInParent()
+    scope.scope.SetInParent()
+    for event in found.events:
+        event.time_unix_nano = min(event.time_unix_nano, _LAST)
+    holders = [alone.resource, scope.scope, found, *found.events, *found.links]
+    for attribute in (attribute for holder in holders for attribute in holder.attributes):
+        attribute.value.SetInParent()
+        if attribute.value.WhichOneof("value") == "string_value_strindex":  # of profiles: no value here
+            attribute.value.Clear()
+
+
+def _accepted(found: Span) -> bool:
+    """Whether the collector takes a span without setting its times right."""
+    has_ids = len(found.trace_id) == 16 and any(found.trace_id) and len(found.span_id) == 8 and any(found.span_id)
+    return has_ids and found.start_time_unix_nano <= found.end_time_unix_nano
+
+
+def test_spans_are_given_back_as_they_came(collector: Handle) -> None:
+    """Every kind of value at every place, flags, counts, schema URLs, keys that come twice; from a random seed."""
+    seed = random.randrange(2**32)
+    requests = Requests(seed, time.time_ns())
+    sent: dict[bytes, bytes] = {}
+    for _ in range(60):
+        request = requests.traces()
+        assert send("POST", f"{collector.http}/v1/traces", request.body, PROTOBUF)[0] in (200, 400)
+        for alone in _alone(request.meant):
+            found = alone.scope_spans[0].spans[0]
+            if _accepted(found):
+                sent[found.trace_id] = alone.SerializeToString(deterministic=True)
+    collector.flush()
+    assert len(sent) > 50
+    for trace_id, expected in sent.items():
+        (found_alone,) = _alone(_given_back(collector, trace_id))
+        assert found_alone.SerializeToString(deterministic=True) == expected, f"seed {seed}, trace {trace_id.hex()}"
+
+
+def test_spans_of_one_scope_are_given_back_together(collector: Handle) -> None:
+    """A resource and a scope are there once, in the order of time."""
+    spans = [span({"n": n}, trace_id=b"one trace, given") for n in range(3)]
+    for found in spans:
+        assert send("POST", f"{collector.http}/v1/traces", body(found), PROTOBUF)[0] == 200
+    other = span({"n": 4}, trace_id=b"one trace, given")
+    assert send("POST", f"{collector.http}/v1/traces", body(other, service="other"), PROTOBUF)[0] == 200
+    collector.flush()
+    data = _given_back(collector, b"one trace, given")
+    by_service = {
+        group.resource.attributes[0].value.string_value: list(group.scope_spans[0].spans)
+        for group in data.resource_spans
+    }
+    assert {name: len(found) for name, found in by_service.items()} == {"tests": 3, "other": 1}
+    assert sorted(by_service["tests"], key=lambda found: found.span_id) == spans
+
+
+def test_a_span_that_the_exporter_wrote_has_texts(collector: Handle) -> None:
+    """Its rows have none of our columns."""
+    row = {
+        "trace_id": "01" * 16, "span_id": "02" * 8, "parent_span_id": "", "trace_state": "", "flags": 0, "name": "n",
+        "kind": "Client", "start_time": 5, "duration": 7, "status_code": "Ok", "status_message": "",
+        "attributes": [["a", "b"], ["1", "true"], []], "dropped_attributes_count": 0,
+        "resource_attributes": [["service.name"], ["s"], []], "resource_dropped_attributes_count": 0,
+        "resource_schema_url": "", "scope_name": "", "scope_version": "", "scope_attributes": [[], [], []],
+        "scope_dropped_attributes_count": 0, "scope_schema_url": "", "events": [], "dropped_events_count": 0,
+        "links": [], "dropped_links_count": 0, "nested_values": [],
+    }  # fmt: skip
+    found = traces_data([row]).resource_spans[0].scope_spans[0].spans[0]
+    assert [(pair.key, pair.value.string_value) for pair in found.attributes] == [("a", "1"), ("b", "true")]
+    assert (found.kind, found.status.code, found.end_time_unix_nano) == (3, 1, 12)
