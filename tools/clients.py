@@ -26,6 +26,7 @@ from otel_llm_collector.settings import Settings
 CLIENTS = Path(__file__).parent.parent / "tests" / "clients"
 START = 1_790_000_000_123_456_789
 CALLS = 3
+_MAVEN = ["mvn", "--batch-mode", "--quiet", "-Dstyle.color=never"]
 
 
 def main() -> int:
@@ -54,11 +55,11 @@ def _programs(folder: Path) -> dict[str, tuple[list[str], list[list[str]]]]:
     binary, target = str(folder / "clients"), str(folder / "java")
     classes = f"{target}/classes:{target}/dependency/*"
     return {
-        "go": (["go"], [["go", "build", "-o", binary, "."], [binary]]),
+        "go": (["go"], [["go", "build", "-buildvcs=false", "-o", binary, "."], [binary]]),
         "java": (
             ["java", "mvn"],
             [
-                ["mvn", "--batch-mode", "--quiet", f"-Dtarget={target}", "compile", "dependency:copy-dependencies"],
+                [*_MAVEN, f"-Dtarget={target}", "compile", "dependency:copy-dependencies"],
                 ["java", "-cp", classes, "Client"],
             ],
         ),

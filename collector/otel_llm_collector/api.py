@@ -124,7 +124,7 @@ class Api:
 
     async def _ask(self, request: web.Request) -> web.StreamResponse:
         """SQL in ClickHouse's HTTP dialect; a question whose client goes away is stopped."""
-        if request.method == "GET" and "query" not in request.query:
+        if request.method != "POST" and "query" not in request.query:
             return web.json_response({"service": "otel-llm", **self._status()})
         try:
             async with asyncio.timeout(self._body_seconds):

@@ -33,8 +33,10 @@ class Engine:
     """Opened in the order of the data's way back to the door, closed by the stack in the order of its way in."""
 
     def __init__(self, settings: Settings, counts: Mapping[str, Counts], stack: ExitStack) -> None:
-        """Raises ``CollectorError`` where the data folder or an embedded store cannot be used, ``ConfigError`` where an
-        endpoint cannot."""
+        """Raises ``CollectorError`` where the data folder or an embedded store cannot be used.
+
+        Raises ``ConfigError`` where an endpoint of ``forward`` cannot.
+        """
         self._counts = counts
         self._settings = settings
         targets = endpoints(settings)

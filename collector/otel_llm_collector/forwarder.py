@@ -180,7 +180,7 @@ class Forwarder:
         delay = min(longest, shortest * 2 ** min(turn.failures, 16)) * random.uniform(0.5, 1.0)  # noqa: S311
         turn.failures += 1
         turn.after = time.monotonic() + max(delay, wait_s)
-        self._say("failed", "%s does not take %s yet: %s", self.endpoint.url, turn.lane.signal.name, reason)
+        self._say("failed", "%s are not sent to %s yet: %s", turn.lane.signal.name, self.endpoint.url, reason)
 
     def _partly(self, signal: Signal, answer: Answer) -> None:
         self.counts.rejected += answer.rejected

@@ -25,11 +25,6 @@ from .store import Store
 _log = logging.getLogger(__name__)
 
 _SETTINGS: dict[str, str | int] = {
-    # Exactly once: every table down the chain knows the segment's name, so what a crash left half done is completed.
-    # Newer servers have these as defaults; older ones do not.
-    "insert_deduplicate": 1,
-    "deduplicate_blocks_in_dependent_materialized_views": 1,
-    "async_insert": 0,
     # 0, false and '' are values; without this they are taken for absent.
     "input_format_protobuf_oneof_presence": 1,
     "output_format_json_escape_forward_slashes": 0,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
@@ -16,6 +18,9 @@ from .record import Record, digest
 from .seen import REMEMBERED
 from .signals import Signal
 from .wal import Log
+
+_log = logging.getLogger(__name__)
+_SAY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class Intake:
         self._whole: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
         self._whole.set_result(Accepted())
         self._known: OrderedDict[bytes, asyncio.Future[Accepted]] = OrderedDict.fromkeys(seen, self._whole)
+        self._said = -_SAY_S
 
     async def accept(self, signal: Signal, body: bytes, door: Door, tenant: str = "") -> Accepted:
         """Returns when the request, in protobuf, is on disk; ``door`` is where it came in.
@@ -74,8 +80,17 @@ class Intake:
         taken.requests += 1
         taken.items += checked.items
         taken.bytes += len(checked.body)
-        counts.rejected += checked.rejected
+        if checked.rejected:
+            counts.rejected += checked.rejected
+            self._say(checked.reason)
         counts.clamped += checked.clamped
         if mark in self._known and not answer.rejected:
             self._known[mark] = self._whole
         return answer
+
+    def _say(self, reason: str) -> None:
+        """Say in the log, once a minute, why items were left out: many exporters do not read it in the answer."""
+        now = time.monotonic()
+        if now - self._said >= _SAY_S:
+            self._said = now
+            _log.warning("Not stored: %s", reason)

@@ -56,9 +56,10 @@ def connection(url: str, certificate: str, timeout: float) -> HTTPConnection:
 
 def no_tls(url: str, error: OSError) -> str:
     """What to say when the TLS of a connection fails."""
+    reason = getattr(error, "reason", None) or error
     return (
-        f"The TLS of the collector at {url} fails ({getattr(error, 'reason', None) or error}); where it asks for certificates, name one "
-        f"in {_CERTIFICATE_VARIABLE}."
+        f"The TLS of the collector at {url} fails ({reason}); where it asks for certificates, name one in "
+        f"{_CERTIFICATE_VARIABLE}."
     )
 
 

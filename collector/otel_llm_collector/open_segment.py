@@ -50,8 +50,11 @@ class OpenSegment:
 
     def due(self, settings: Settings) -> bool:
         """Whether it is complete: large, old, or no longer to be written."""
-        age = time.monotonic() - self.opened
-        return self._failed or self.size >= settings.segment_bytes or age >= settings.segment_age_s
+        return self._failed or self.size >= settings.segment_bytes or time.monotonic() >= self.ends(settings)
+
+    def ends(self, settings: Settings) -> float:
+        """When it is old enough, by the monotonic clock."""
+        return self.opened + settings.segment_age_s * self._signal.patience
 
     def write(self, records: list[Record], syncs: Durations) -> None:
         """Append records and wait for the disk; all of them or, with an ``OSError``, none."""

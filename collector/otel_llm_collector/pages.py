@@ -1,4 +1,4 @@
-"""Keeping web pages out: a page in a browser on this machine reaches loopback too, and here nobody asks for a key.
+"""Keeping web pages out: a page in a browser on this machine reaches loopback too, where often no key is needed.
 
 A page of another site gives itself away by ``Origin`` or ``Sec-Fetch-Site``. One whose own name was made to point at
 this machine (DNS rebinding) is of our site as far as the browser knows, but its name is in ``Host``.

@@ -21,7 +21,7 @@ from .sql_guard import Guard
 from .statement import VIEWS, plain, with_format
 from .store import Store, literal
 
-RESULT_BYTES = 512 * MIB
+RESULT_BYTES = 256 * MIB
 """Most that the values of an answer may take, before they are written in a format."""
 _CANONICAL = "SELECT formatQuerySingleLine({sql:String})"
 _OWN_SCOPE = re.compile(r": In scope SELECT formatQuery.*(?= \([A-Z_]+\)$)|: In scope SELECT formatQuery.*", re.DOTALL)

@@ -32,7 +32,7 @@ class Segment:
         return self.path.stem
 
     def trim(self) -> None:
-        """Cut off what a failed write left behind the last record that was promised, for good: its sender tries again."""
+        """Cut off what a failed write left behind the last record that was promised: its sender tries again."""
         if self.path.stat().st_size <= self.size:
             return
         file = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)

@@ -21,8 +21,8 @@ class Forward:
     url: str
     signals: tuple[str, ...] = ("traces", "logs", "metrics")
     headers: Mapping[str, str] = field(default_factory=dict)
-    compression: str = "gzip"
-    """``gzip`` or ``none``."""
+    compression: str = "none"
+    """``gzip`` or ``none``, over HTTP; gRPC is never compressed."""
     backlog_bytes: int = 8192 * MIB
     """Most that is kept for it while it is down; beyond that the oldest is given up, counted and said in the log."""
 

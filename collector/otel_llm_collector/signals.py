@@ -32,7 +32,8 @@ class Signal:
 
     ``groups`` names the nested repeated fields from a request down to the items. ``rejected`` is the field of a partial
     success that counts them. ``landings`` are tried with every segment that holds their kind: the bits of a record's
-    ``kinds`` are in their order.
+    ``kinds`` are in their order. ``patience`` says how many times longer than a segment of spans one of this signal may
+    wait, where an insert costs more and less depends on it.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Signal:
     groups: tuple[str, str, str]
     rejected: str
     landings: tuple[Landing, ...]
+    patience: int = 1
 
     @property
     def path(self) -> str:
@@ -79,6 +81,7 @@ LOGS = Signal(
     ("resource_logs", "scope_logs", "log_records"),
     "rejected_log_records",
     (Landing("otlp_logs_in", "otlp_logs.proto", "LogsData"),),
+    patience=2,
 )
 METRICS = Signal(
     "metrics",
@@ -89,5 +92,6 @@ METRICS = Signal(
     ("resource_metrics", "scope_metrics", "metrics"),
     "rejected_data_points",
     tuple(Landing(f"otlp_metrics_{kind}_in", "otlp_metrics.proto", "MetricsData") for kind in METRIC_KINDS),
+    patience=10,
 )
 SIGNALS = (TRACES, LOGS, METRICS)

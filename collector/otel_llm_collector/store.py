@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,6 +41,7 @@ _ON_CLUSTER: dict[str, str | int] = {
     "distributed_foreground_insert": 1,  # an insert that is answered is on the shards, not in a spool before them
     "distributed_product_mode": "global",
 }
+_PORTS = {"clickhouse": 8123, "clickhouses": 8443}
 _CONNECT_TIMEOUT_S = 5
 _UNKNOWN_DATABASE = 81
 _environment = threading.Lock()
@@ -57,7 +59,7 @@ def literal(value: str | int) -> str:
 def _port(parts: SplitResult) -> int | None:
     """The port of a server's URL, or ``None`` when it is not a number."""
     try:
-        return parts.port or 8123
+        return parts.port or _PORTS[parts.scheme]
     except ValueError:
         return None
 
@@ -70,9 +72,15 @@ def _bottom(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _utc() -> Iterator[None]:
-    """Open the embedded engine in UTC: it takes its time zone from the environment, once, and nothing else sets it."""
-    with _environment:
+def _surroundings(folder: Path) -> Iterator[None]:
+    """Where the embedded engine is opened: in UTC, and at first in a folder of its own.
+
+    It takes its time zone from the environment, once, and nothing else sets it; and when it is imported it reads a
+    ``config.xml`` of the working directory, whosesoever that is.
+    """
+    with _environment, contextlib.ExitStack() as stack:
+        if "chdb" not in sys.modules:
+            stack.enter_context(contextlib.chdir(folder))
         before = os.environ.get("TZ")
         os.environ["TZ"] = "UTC"
         try:
@@ -97,19 +105,22 @@ class Store:
             self.database = "default"
             if not self.path.is_absolute() or PATTERNS.intersection(url):
                 raise ConfigError(f"Store {url} must be chdb:// and an absolute path without any of * ? {{ }}.")
-        elif parts.scheme == "clickhouse" and parts.hostname and _port(parts) is not None:
-            self.host, self.port = parts.hostname, _port(parts)
+        elif parts.scheme in _PORTS and parts.hostname and _port(parts) is not None:
+            self.host, self.port, self._secure = parts.hostname, _port(parts), parts.scheme == "clickhouses"
             self.user, self.password = unquote(parts.username or "default"), unquote(parts.password or "")
             self.database = unquote(parts.path.strip("/")) or "default"
             asked = parse_qs(parts.query, keep_blank_values=True)
             if name := "".join(asked.pop("cluster", [])):
                 self.cluster = Cluster(name, self.database)
+            self._ca_cert = "".join(asked.pop("ca_cert", [])) or None
             if asked:
-                raise ConfigError(f"Store {self.name} says {', '.join(asked)}; after ? there is only cluster=name.")
+                raise ConfigError(
+                    f"Store {self.name} says {', '.join(asked)}; after ? there are only cluster=name and ca_cert=file."
+                )
         else:
             raise ConfigError(
                 f"Store {self.name} is not a store: write chdb:///absolute/path or "
-                "clickhouse://user:password@host:8123/database, with ?cluster=name for a cluster."
+                "clickhouse://user:password@host:8123/database (clickhouses:// for TLS), with ?cluster=name for one."
             )
         self._local = threading.local()
         self._clients: list[Client] = []
@@ -136,7 +147,7 @@ class Store:
                 self.path.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreUnavailable(f"The store's folder {self.path} cannot be used: {error.strerror}.") from error
-            with _utc():
+            with _surroundings(self.path):
                 return clickhouse_connect.get_client(
                     interface="chdb",
                     path=str(self.path),
@@ -148,6 +159,8 @@ class Store:
             "port": self.port,
             "username": self.user,
             "password": self.password,
+            "secure": self._secure,
+            "ca_cert": self._ca_cert,
             "connect_timeout": _CONNECT_TIMEOUT_S,
             "autogenerate_session_id": False,
         }

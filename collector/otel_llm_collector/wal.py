@@ -198,8 +198,8 @@ class Log:
         """Seconds until an open segment is old; for ever when there is none."""
         if not self._open:
             return None
-        oldest = min(segment.opened for segment in self._open.values())
-        return max(0.0, oldest + self._settings.segment_age_s - time.monotonic())
+        first = min(segment.ends(self._settings) for segment in self._open.values())
+        return max(0.0, first - time.monotonic())
 
     def _take(self) -> dict[Signal, list[_Waiting]]:
         """The records that wait, up to the room that their segments have, and always one."""

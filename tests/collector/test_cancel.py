@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.collector.conftest import Start
+from tests.support.clickhouse import ClickHouse
 from tests.support.collector import Handle, get, start_collector
 from tests.support.questions import ENDLESS, ask
 
@@ -79,3 +80,19 @@ def test_a_collector_that_stops_does_not_wait_for_questions(start: Start, tmp_pa
     endless = Endless(collector)
     assert collector.stop() == 0
     assert endless.wait() == "394"
+
+
+def test_a_question_to_a_server_is_stopped_too(start: Start, tmp_path: Path) -> None:
+    """And its schema is shown as that of the embedded store; the server is the stand-in."""
+    server = ClickHouse(tmp_path / "server")
+    server.start()
+    try:
+        collector = start(tmp_path / "data", store=server.url, query_seconds=36_000)
+        assert ask(collector, "SHOW DATABASES LIKE 'o%'")[2] == b"otel\n"
+        assert ask(collector, "SELECT name FROM system.tables WHERE name = 'llm_calls'")[2] == b"llm_calls\n"
+        endless = Endless(collector)
+        assert ask(collector, "KILL QUERY WHERE query_id = 'mine'")[0] == 200
+        assert endless.wait() == "394"
+        assert collector.stop() == 0
+    finally:
+        server.stop()

@@ -89,10 +89,10 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="none.toml cannot be read: No such file or directory"):
+    with pytest.raises(ConfigError, match=r"none\.toml cannot be read: No such file or directory"):
         config.read(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes(b"host = '\xff'")
-    with pytest.raises(ConfigError, match="latin.toml is not UTF-8"):
+    with pytest.raises(ConfigError, match=r"latin\.toml is not UTF-8"):
         config.read(tmp_path / "latin.toml")
 
 

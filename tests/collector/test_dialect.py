@@ -312,6 +312,7 @@ def test_other_settings_are_refused(collector: Handle, setting: tuple[str, str])
         ({"Authorization": "Bearer abc"}, "abc"),
         ({"Authorization": "Basic " + base64.b64encode(b"default:a:b").decode()}, "a:b"),
         ({"Authorization": "Basic ???"}, ""),
+        ({"Authorization": "Basic \u00e9"}, ""),
         ({"X-ClickHouse-User": "default", "X-ClickHouse-Key": "abc"}, "abc"),
         ({"Authorization": "Bearer abc", "X-ClickHouse-Key": "x"}, "abc"),
         ({}, "from-the-address"),

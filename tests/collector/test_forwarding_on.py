@@ -7,8 +7,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.collector.conftest import Start
 from tests.support.collector import Handle, send
 from tests.support.endpoint import HttpEndpoint, Said, free_port
@@ -49,15 +47,14 @@ def _once(spans: int) -> dict[str, int]:
     return {"rows": spans, "spans": spans, "calls": spans, "summed": spans}
 
 
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-def test_killed_on_either_side_everything_is_there_once(tmp_path: Path, protocol: str, start: Start) -> None:
+def test_killed_on_either_side_everything_is_there_once(tmp_path: Path, start: Start) -> None:
     """The one that sends and the one that takes, in the middle of it."""
     chance = random.Random()
     seed = chance.randrange(2**32)
     chance.seed(seed)
-    ports = {"http_port": free_port(), "grpc_port": free_port()}
-    forward = [{"url": f"{protocol}://127.0.0.1:{ports[f'{protocol}_port']}"}]
-    second = start(tmp_path / "second", segment_age_s=0.1, **ports)
+    port = free_port()
+    forward = [{"url": f"http://127.0.0.1:{port}"}]
+    second = start(tmp_path / "second", segment_age_s=0.1, http_port=port)
     first = start(tmp_path / "first", segment_age_s=0.05, forward=forward)
     sent = 0
     for kill in range(2):
@@ -69,7 +66,7 @@ def test_killed_on_either_side_everything_is_there_once(tmp_path: Path, protocol
             first = start(tmp_path / "first", segment_age_s=0.05, forward=forward)
         else:
             second.kill()
-            second = start(tmp_path / "second", segment_age_s=0.1, **ports)
+            second = start(tmp_path / "second", segment_age_s=0.1, http_port=port)
     first.flush()
     (status,) = _all_sent(first)
     assert status["given_up"] == {}, f"seed {seed}"
@@ -103,15 +100,13 @@ def test_an_endpoint_that_is_down_delays_neither_the_store_nor_another(tmp_path:
     assert len(list(tmp_path.glob("log/forward/*/traces/*.seg"))) >= 2
 
 
-def test_a_stop_sends_what_the_endpoint_takes(tmp_path: Path, start: Start) -> None:
-    """With segments that are neither large nor old."""
-    endpoint = HttpEndpoint()
-    try:
-        collector = start(tmp_path, segment_age_s=3600, forward=[{"url": endpoint.url}])
-        _send(collector, *(bodies := _bodies(20)))
-        assert endpoint.sent == []
-        assert collector.stop() == 0
-        assert [sent.body for sent in endpoint.taken] == [b"".join(bodies)]
-    finally:
-        endpoint.close()
+def test_a_stop_sends_what_the_endpoint_takes(tmp_path: Path, start: Start, collector: Handle, service: str) -> None:
+    """Segments that are neither large nor old too; here to another collector, over gRPC."""
+    first = start(tmp_path, segment_age_s=3600, forward=[{"url": collector.grpc.replace("http:", "grpc:")}])
+    _send(first, *(body(*(span(CALL) for _ in range(SPANS)), service=service) for _ in range(20)))
+    where = f"FROM otel_traces WHERE ServiceName = '{service}'"
+    assert collector.query(f"SELECT count() AS n {where}") == [{"n": 0}]
+    assert first.stop() == 0
     assert not list(tmp_path.rglob("*.seg"))
+    collector.flush()
+    assert collector.query(f"SELECT count() AS n, uniqExact(SpanId) AS spans {where}") == [{"n": 200, "spans": 200}]

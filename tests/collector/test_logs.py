@@ -9,11 +9,10 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_WARN, LogRecord
 
-from otel_llm_collector import migrations
 from otel_llm_collector.signals import LOGS
-from otel_llm_collector.store import Store, literal
+from otel_llm_collector.store import literal
 from tests.support import reference
-from tests.support.landing import Lander
+from tests.support.landing import Lander, landing
 from tests.support.otlp import START, attributes, utc, value
 from tests.support.random_otlp import Requests
 from tests.support.rows import differences
@@ -64,13 +63,8 @@ INDEXES = {
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lander]:
     """Lands segments of log records in a store of their own."""
-    folder = tmp_path_factory.mktemp("logs")
-    store = Store(f"chdb://{folder / 'store'}")
-    migrations.migrate(store)
-    lander = Lander(LOGS, store, folder / "log")
-    yield lander
-    lander.close()
-    store.close()
+    with landing(LOGS, tmp_path_factory.mktemp("logs")) as lander:
+        yield lander
 
 
 def body(*records: LogRecord, service: str, resource: dict[str, Any] | None = None) -> bytes:

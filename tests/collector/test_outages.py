@@ -22,6 +22,7 @@ from tests.collector.conftest import Start
 from tests.support.clickhouse import PASSWORD, ClickHouse
 from tests.support.collector import get, launch, send
 from tests.support.outages import PROTOBUF, calls, each, export, reasons, stored, until
+from tests.support.small_disk import mounted
 
 WAIT_S = 120
 _numbers = itertools.count(1)

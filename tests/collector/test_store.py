@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +29,7 @@ def test_a_server_s_url_may_name_its_cluster() -> None:
     """And nothing else."""
     assert Store("clickhouse://u:p@host/otel?cluster=c").cluster == Cluster("c", "otel")
     assert Store("clickhouse://u:p@host/otel").cluster is None
-    with pytest.raises(ConfigError, match=r"Store clickhouse://u:\*\*\*@host/otel\?x=1 says x; after \? there is only"):
+    with pytest.raises(ConfigError, match=r"Store clickhouse://u:\*\*\*@host/otel\?x=1 says x; after \? there are"):
         Store("clickhouse://u:p@host/otel?x=1")
 
 
@@ -53,3 +55,21 @@ def test_an_insert_that_is_repeated_counts_once_whatever_the_server_s_settings(s
         store.insert_file("otel_traces", path, "JSONEachRow", {"insert_deduplication_token": token})
     counted = store.rows("SELECT (SELECT count() FROM otel_traces) AS spans, sum(calls) AS calls FROM llm_calls_hourly")
     assert counted == [{"spans": 2, "calls": 2}]
+
+
+def test_a_folder_with_somebody_s_configuration(tmp_path: Path) -> None:
+    """The engine reads a config.xml of the working directory when it is imported; ours is opened elsewhere."""
+    (tmp_path / "config.xml").write_text("not a configuration")
+    code = (
+        "from otel_llm_collector.store import Store; import os; before = os.getcwd(); "
+        f"store = Store('chdb://{tmp_path}/store'); print(store.rows('SELECT 1 AS one'), os.getcwd() == before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "[{'one': 1}] True\n", done.stderr
+
+
+def test_a_server_over_tls() -> None:
+    """Its port is another, and its authority may be named."""
+    store = Store("clickhouses://default:p@host/otel?ca_cert=/etc/ca.pem")
+    assert (store.host, store.port, store.database) == ("host", 8443, "otel")
+    assert Store("clickhouses://host:9440").port == 9440

@@ -42,7 +42,7 @@ class Kills:
         self.poisoned = 0
         """Records put into the log that the store never takes."""
         self._chance = chance
-        self._options = {"segment_age_s": 0.3, **options}
+        self._options = {"segment_age_s": 0.4, **options}
         if target is not None:
             self._options["forward"] = [{"url": target.http}]
         self._collector: Handle | None = None
@@ -62,7 +62,7 @@ class Kills:
             if number % 5 == 4:
                 self.while_starting(1)
             else:
-                self.run((0.05, 1.0))
+                self.run((0.05, 0.8))
 
     def run(self, seconds: tuple[float, float], **options: Any) -> None:
         """Start it, give it the load for a while, and kill it."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from otel_llm_collector import migrations
 from otel_llm_collector.counts import Counts
 from otel_llm_collector.inserter import Inserter, Preparation
 from otel_llm_collector.record import Record, digest
@@ -49,3 +51,14 @@ class Lander:
         path = self._folder / f"{self._segments:020d}-0102030405060708.seg"
         path.write_bytes(b"".join(record.encode(identity(path)) for record in records))
         return Segment(self._signal, path, path.stat().st_size, len(records), kinds, (), 0.0)
+
+
+@contextmanager
+def landing(signal: Signal, folder: Path) -> Iterator[Lander]:
+    """A lander over an embedded store of its own."""
+    store = Store(f"chdb://{folder / 'store'}")
+    migrations.migrate(store)
+    lander = Lander(signal, store, folder / "log")
+    yield lander
+    lander.close()
+    store.close()

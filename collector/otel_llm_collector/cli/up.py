@@ -45,7 +45,8 @@ def up(
 ) -> None:
     """Collect OTLP into ClickHouse until stopped; what was accepted is stored before it ends."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own line about a port that is taken says less than ours
-    from otel_llm_collector import app, config as configuration
+    from otel_llm_collector import app
+    from otel_llm_collector.config import read
     from otel_llm_collector.settings import Forward, Settings
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
@@ -56,7 +57,7 @@ def up(
         "allow_anyone": allow_anyone, "forward": tuple(map(Forward, forward)) if forward else None,
     }  # fmt: skip
     chosen = {name: value for name, value in given.items() if value is not None}
-    settings = Settings(**{**(configuration.read(config) if config else {}), **chosen})
+    settings = Settings(**{**(read(config) if config else {}), **chosen})
     _allow_files()
     left = app.run(settings, lambda running: _announce(running, settings))
     kept = f"The store did not take everything; the rest is in {settings.log} for the next start."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 import uuid
 from base64 import b64decode
@@ -23,6 +22,7 @@ _READONLY = 164
 _TOO_LARGE = 229
 _INSERT = re.compile(rb"\s*INSERT\b", re.IGNORECASE)
 _NAME = re.compile(r"\w+", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _QUERY_ID = re.compile(r"[\x21-\x7e]{1,200}")
 _NOT = frozenset({"", "0", "false"})
 _CODINGS = ("", "identity", "gzip", "deflate")
@@ -64,7 +64,7 @@ async def question(request: web.Request, database: str) -> Question:
     format = given.pop("default_format", None) or request.headers.get("X-ClickHouse-Format") or "TabSeparated"
     coding, frames = _compressed(request, given)
     version = given.pop("client_protocol_version", "0")
-    if not version.isdecimal():
+    if not _NUMBER.fullmatch(version):
         raise QueryRefused(f"client_protocol_version is {version!r}; it must be a number.", _BAD_ARGUMENTS)
     parameters = {name[6:]: given.pop(name) for name in list(given) if name.startswith("param_")}
     for name in parameters:
@@ -86,7 +86,7 @@ def credential(request: web.BaseRequest) -> str:
     if scheme.lower() == "basic":
         try:
             return b64decode(value, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             return ""
     return request.headers.get("X-ClickHouse-Key") or request.query.get("password", "")
 
