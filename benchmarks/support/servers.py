@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -51,6 +52,7 @@ def _memory(pid: int, what: str) -> float:
 def ours(folder: Path, stack: ExitStack) -> Server:
     """The collector, with the embedded store and its default settings."""
     from otel_llm_collector.client import Reader
+    from otel_llm_collector.errors import CollectorError
     from otel_llm_collector.running import Running
 
     ports = [text for name in ("grpc", "http", "api") for text in (f"--{name}-port", "0")]
@@ -62,7 +64,9 @@ def ours(folder: Path, stack: ExitStack) -> Server:
 
     def drain() -> None:
         with Reader.open(folder) as reader:
-            reader.flush()
+            while True:  # each time as long as the collector waits
+                with contextlib.suppress(CollectorError):
+                    return reader.flush()
 
     def stored() -> int:
         with Reader.open(folder) as reader:

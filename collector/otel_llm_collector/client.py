@@ -6,6 +6,7 @@ An embedded store has one process at a time, so while a collector runs everybody
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -22,6 +23,8 @@ from .running import Running
 from .settings import Settings
 
 _TIMEOUT_S = 120.0
+_OURS = re.compile(r"Code: (?:164|497)\. DB::Exception: (.*) \((?:READONLY|ACCESS_DENIED)\)", re.DOTALL)
+"""A refusal of ours, in the form that ClickHouse's clients know."""
 
 
 class _Source(Protocol):
@@ -115,7 +118,9 @@ class _Http:
         finally:
             connection.close()
         if response.status != 200:
-            raise CollectorError(answer.decode(errors="replace").strip())
+            said = answer.decode(errors="replace").strip()
+            own = _OURS.fullmatch(said)
+            raise CollectorError(own[1] if own else said)
         return answer
 
 

@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS otel_traces
     ScopeAttributes Map(LowCardinality(String), String) DEFAULT map() CODEC(ZSTD(1)),
     ScopeDroppedAttributesCount UInt32 DEFAULT 0 CODEC(ZSTD(1)),
     ResourceAttributeTypes Array(UInt8) DEFAULT [] CODEC(ZSTD(1))
-        COMMENT 'Types of the values: the field of OTLP''s AnyValue, or 10 more for an array of values that are all of it.',
+        COMMENT 'Types of the values: the field of OTLP''s AnyValue, or 10 more for an array of only that.',
     ScopeAttributeTypes Array(UInt8) DEFAULT [] CODEC(ZSTD(1)),
     SpanAttributeTypes Array(UInt8) DEFAULT [] CODEC(ZSTD(1)),
     NestedValues Array(String) DEFAULT [] CODEC(ZSTD(1))
@@ -73,7 +73,7 @@ PARTITION BY toDate(Timestamp)
 PRIMARY KEY (ServiceName, SpanName, toDateTime(Timestamp))
 ORDER BY (ServiceName, SpanName, toDateTime(Timestamp), Timestamp)
 SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, min_bytes_for_wide_part = 134217728,
-         non_replicated_deduplication_window = 10000,
+         merge_selector_base = 10, non_replicated_deduplication_window = 10000,
          fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- When each trace began and ended, so that one trace is found without reading every partition.
@@ -87,7 +87,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY toStartOfWeek(Start)
 ORDER BY TraceId
 SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, min_bytes_for_wide_part = 134217728,
-         non_replicated_deduplication_window = 10000,
+         merge_selector_base = 10, non_replicated_deduplication_window = 10000,
          fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otel_traces_trace_id_ts_mv TO otel_traces_trace_id_ts AS
@@ -149,10 +149,9 @@ WITH
         v.value = 'bytes_value', base64Encode(v.bytes_value),
         throwIf(v.value = 'kvlist_value', 'otlp_nested') = 0, '', '')) AS value_text,
     (a -> mapFromArrays(a.key, arrayMap(v -> value_text(v), a.value))) AS attribute_map,
-    (a -> arrayMap(x -> multiIf(
-        x.nested > 0, x.nested,
-        notEmpty(x.value.array_value.values), 10 + toUInt8(x.value.array_value.values[1].value),
-        toUInt8(x.value.value)), a)) AS attribute_types,
+    (a -> arrayMap((kind, nested, elements) -> multiIf(
+        nested > 0, nested, notEmpty(elements), 10 + toUInt8(elements[1]), toUInt8(kind)),
+        a.value.value, a.nested, a.value.array_value.values.value)) AS attribute_types,
     (t -> fromUnixTimestamp64Nano(toInt64(least(t, 9223372036854775807)), 'UTC')) AS time
 SELECT
     time(span.start_time_unix_nano) AS Timestamp,

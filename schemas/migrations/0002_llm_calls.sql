@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS llm_calls
 ENGINE = ReplacingMergeTree(ingested_at)
 PARTITION BY toYYYYMM(start_time)
 ORDER BY (tenant_id, service_name, toStartOfHour(start_time), trace_id, span_id)
-SETTINGS index_granularity = 8192, min_bytes_for_wide_part = 134217728, non_replicated_deduplication_window = 10000,
+SETTINGS index_granularity = 8192, min_bytes_for_wide_part = 134217728, merge_selector_base = 10,
+         non_replicated_deduplication_window = 10000,
          fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- What people wrote and models answered stays in otel_traces: the standard names, then those of other instrumentations.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -245,6 +246,8 @@ def test_connections_in_all(short: Handle) -> None:
         said = short.status()["connections"]["http"]
         assert said["open"] <= 30
         assert send("POST", short.api, b"SELECT 1")[::2] == (200, b"1\n")
+    while short.status()["connections"]["http"]["open"]:
+        time.sleep(0.01)
     _served(short)
 
 

@@ -48,6 +48,12 @@ class ClickHouse:
     def runs(self) -> bool:
         return self._process is not None
 
+    @property
+    def pid(self) -> int:
+        """The process while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.clickhouse", str(self.folder), str(self.port), *self._shard],

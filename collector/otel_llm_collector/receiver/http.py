@@ -79,7 +79,7 @@ class HttpReceiver:
                 accepted = await self._intake.accept(signal, body, door, tenant)
         except TimeoutError:
             message = f"The body did not arrive within {self._settings.body_seconds:g} seconds."
-            return self._refused(request, signal, "slow", 408, status.UNAVAILABLE, message)
+            return self._refused(request, signal, "slow", 408, status.DEADLINE_EXCEEDED, message)
         except Malformed as error:
             return self._refused(request, signal, "malformed", 400, status.INVALID_ARGUMENT, str(error))
         except UnknownEncoding as error:

@@ -14,6 +14,7 @@ RETRY_AFTER_S = 1
 """Short: the Python exporters give a request ten seconds in all."""
 
 INVALID_ARGUMENT = 3
+DEADLINE_EXCEEDED = 4
 PERMISSION_DENIED = 7
 RESOURCE_EXHAUSTED = 8
 UNIMPLEMENTED = 12
