@@ -51,6 +51,9 @@ def _user(*parts: Any) -> list[Any]:
 class _Hostile:
     """An object whose every attribute is trouble."""
 
+    def __repr__(self) -> str:  # every worker of pytest-xdist names the same tests
+        return "hostile"
+
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError(name)
 
