@@ -24,13 +24,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.support import load as sender  # noqa: E402 - found once the repository is on the path
-from benchmarks.support.otelcol import Unavailable  # noqa: E402
-from benchmarks.support.servers import Server, official, ours, plain  # noqa: E402
-from tests.support.collector import send  # noqa: E402
+from support.load import bodies, fresh
+from support.otelcol import Unavailable
+from support.servers import ROOT, Server, official, ours, plain
 
 AIMS = {
     "stored_per_s": 60_000.0,
@@ -111,13 +107,14 @@ def _load(url: str, seconds: float, calls: float) -> dict[str, Any]:
 
 def _visible(server: Server) -> tuple[float, int]:
     """The longest of five times from an answer until its spans can be counted, and how many spans that took."""
-    api = server.url  # the same process
+    from tests.support.collector import send
+
     longest, sent = 0.0, 0
-    for body in sender.bodies(SPANS, 1.0)[:5]:
+    for body in bodies(SPANS, 1.0)[:5]:
         expected = server.stored() + SPANS
-        code = send("POST", api, sender.fresh(body), {"Content-Type": "application/x-protobuf"})[0]
+        code = send("POST", server.url, fresh(body), {"Content-Type": "application/x-protobuf"})[0]
         if code != 200:
-            raise SystemExit(f"{api} answers {code}.")
+            raise SystemExit(f"{server.url} answers {code}.")
         began, sent = time.monotonic(), sent + SPANS
         while server.stored() < expected:
             time.sleep(0.02)

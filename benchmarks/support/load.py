@@ -18,7 +18,7 @@ import time
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
-from benchmarks.support.llm_spans import llm_request
+from .llm_spans import llm_request
 
 _MARK = b"\xa5\x5a\x3c\xc3\x99\x66\xf0\x0f"
 _BODIES = 8

@@ -13,7 +13,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from .otelcol import Otelcol, binary
+
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT))  # where the stand-in for a server is found, when one is started
 _TICK = os.sysconf("SC_CLK_TCK")
 _SETTLED_S = 2.0
 
@@ -94,7 +97,6 @@ def official(folder: Path, stack: ExitStack) -> Server:
 
     Raises ``support.otelcol.Unavailable`` where it has not been built.
     """
-    from benchmarks.support.otelcol import Otelcol, binary
     from otel_llm_collector import migrations
     from otel_llm_collector.store import Store
     from tests.support.clickhouse import PASSWORD, ClickHouse

@@ -20,6 +20,12 @@ _SECRET_LIMIT = 512
 _INDEX = 16
 
 
+def bearer(authorization: str) -> str:
+    """The token of an ``Authorization`` that brings one; empty otherwise."""
+    scheme, _, value = authorization.partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else ""
+
+
 class Access:
     """Lets callers in by their keys; everybody, as long as there is no key. Keys that change count within a second."""
 

@@ -45,7 +45,7 @@ class Connection(web.RequestHandler):
             max_field_size=settings.head_bytes,
             max_headers=settings.head_fields,
             auto_decompress=decompress,
-            access_log=None,  # type: ignore[arg-type]
+            access_log=None,  # type: ignore[arg-type] # None is aiohttp's own word for no log
             logger=_log,
         )
         self._connections = connections

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from .json_values import varint
 from .record import Good
 from .signals import LOGS, METRICS, TRACES, Signal
 
@@ -116,12 +117,7 @@ def _is_nested(value: AnyValue) -> bool:
 
 def _field(content: bytes) -> bytes:
     """A length-delimited field of our own."""
-    length, size = len(content), bytearray()
-    while length > 0x7F:
-        size.append(length & 0x7F | 0x80)
-        length >>= 7
-    size.append(length)
-    return _TEXT + bytes(size) + content
+    return _TEXT + varint(len(content)) + content
 
 
 def text(value: AnyValue) -> str:

@@ -16,13 +16,13 @@ from .lane import Lane
 from .segment import Segment
 from .settings import DRAIN_S
 from .signals import Signal
+from .sparing import Sparing
 from .transport import Answer, Transport, Verdict, connect
 
 _log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 10.0
 _PATIENCE_S = (0.2, 30.0)
-_SAY_S = 60.0
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class Forwarder:
         self._turns = {signal: _Turn(Lane(signal, folder)) for signal, folder in folders.items()}
         self._changed = threading.Condition()
         self._ends: float | None = None
-        self._said: dict[str, float] = {}
+        self._sparing = Sparing(_log)
         self._thread = threading.Thread(target=self._run, name=f"otel-llm-to-{endpoint.name}", daemon=True)
 
     def start(self) -> None:
@@ -177,16 +177,16 @@ class Forwarder:
         self.counts.failures += 1
         self.last_error = reason
         shortest, longest = _PATIENCE_S
-        delay = min(longest, shortest * 2 ** min(turn.failures, 16)) * random.uniform(0.5, 1.0)  # noqa: S311
+        delay = min(longest, shortest * 2 ** min(turn.failures, 16)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         turn.failures += 1
         turn.after = time.monotonic() + max(delay, wait_s)
-        self._say("failed", "%s are not sent to %s yet: %s", turn.lane.signal.name, self.endpoint.url, reason)
+        self._sparing.say("failed", "%s are not sent to %s yet: %s", turn.lane.signal.name, self.endpoint.url, reason)
 
     def _partly(self, signal: Signal, answer: Answer) -> None:
         self.counts.rejected += answer.rejected
         if answer.rejected:
             message = "%s left out %d %s of a request: %s"
-            self._say("rejected", message, self.endpoint.url, answer.rejected, signal.items, answer.message)
+            self._sparing.say("rejected", message, self.endpoint.url, answer.rejected, signal.items, answer.message)
 
     def _refused(self, signal: Signal, answer: Answer, items: int) -> None:
         """A request that is not sent again."""
@@ -194,10 +194,10 @@ class Forwarder:
         self.last_error = f"{answer.status}: {answer.message}"
         if answer.unknown:
             message = "%s does not take %s; leave it out of `signals`. (%s)"
-            self._say(f"unknown {signal.name}", message, self.endpoint.url, signal.name, self.last_error)
+            self._sparing.say(f"unknown {signal.name}", message, self.endpoint.url, signal.name, self.last_error)
         else:
             message = "%s refuses a request for good, %d %s are not sent: %s"
-            self._say("refused", message, self.endpoint.url, items, signal.items, self.last_error)
+            self._sparing.say("refused", message, self.endpoint.url, items, signal.items, self.last_error)
 
     def _bound(self) -> None:
         """Give up the oldest segments beyond what may wait."""
@@ -209,7 +209,7 @@ class Forwarder:
             try:
                 lost = lane.give_up()
             except OSError as error:
-                self._say("backlog", "The backlog of %s cannot be made smaller: %s", self.endpoint.url, error)
+                self._sparing.say("backlog", "The backlog of %s cannot be made smaller: %s", self.endpoint.url, error)
                 return
             self.counts.give_up("backlog", lost)
             _log.error(
@@ -219,10 +219,3 @@ class Forwarder:
                 lane.signal.items,
                 self.endpoint.backlog_bytes >> 20,
             )
-
-    def _say(self, topic: str, message: str, *arguments: object) -> None:
-        """Say something once a minute."""
-        now = time.monotonic()
-        if now - self._said.get(topic, -_SAY_S) >= _SAY_S:
-            self._said[topic] = now
-            _log.warning(message, *arguments)

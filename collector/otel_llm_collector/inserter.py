@@ -16,9 +16,8 @@ from .counts import Counts
 from .durations import Durations
 from .errors import CollectorError, StoreError, StoreUnavailable
 from .flatten import flatten
-from .record import Good, scan
 from .seen import Seen
-from .segment import Segment, identity, make_folder, write_durably
+from .segment import Segment, make_folder, write_durably
 from .signals import Landing, Signal
 from .store import Store
 
@@ -200,9 +199,8 @@ class Inserter:
                 raise
             reason = str(error)
         data = segment.path.read_bytes()
-        records = [part for part in scan(data, identity(segment.path)) if isinstance(part, Good)]
         try:
-            rewritten = flatten(self._signal, data, records)
+            rewritten = flatten(self._signal, data, segment.records(data))
         except DecodeError:
             return reason
         flat = segment.path.with_suffix(".flat")

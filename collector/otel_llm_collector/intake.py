@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from .clock import Clock
-from .counts import Counts, Door
+from .counts import Counts, Door, Taken
 from .errors import LogFull
 from .otlp import Checked, check
 from .record import Record, digest
 from .seen import REMEMBERED
 from .signals import Signal
+from .sparing import Sparing
 from .wal import Log
 
 _log = logging.getLogger(__name__)
-_SAY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Intake:
         self._whole: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
         self._whole.set_result(Accepted())
         self._known: OrderedDict[bytes, asyncio.Future[Accepted]] = OrderedDict.fromkeys(seen, self._whole)
-        self._said = -_SAY_S
+        self._sparing = Sparing(_log)
 
     async def accept(self, signal: Signal, body: bytes, door: Door, tenant: str = "") -> Accepted:
         """Returns when the request, in protobuf, is on disk; ``door`` is where it came in.
@@ -57,11 +56,10 @@ class Intake:
             counts.duplicate_requests += 1
             return answer
         checked = check(signal, body, self._clock.window, tenant)
-        answer = Accepted(checked.rejected, checked.reason)
         if not checked.items:
-            return answer
+            return Accepted()
         written = self._log.append(signal, Record(checked.body, checked.items, mark, checked.kinds, tenant))
-        waiting = asyncio.ensure_future(self._written(counts, mark, written, checked, answer, door))
+        waiting = asyncio.ensure_future(self._written(counts.doors[door], counts, mark, written, checked))
         waiting.add_done_callback(asyncio.Future.exception)  # looked at even when the sender has gone
         self._known[mark] = waiting
         if len(self._known) > REMEMBERED:
@@ -69,28 +67,21 @@ class Intake:
         return await asyncio.shield(waiting)
 
     async def _written(
-        self, counts: Counts, mark: bytes, written: Future[None], checked: Checked, answer: Accepted, door: Door
+        self, taken: Taken, counts: Counts, mark: bytes, written: Future[None], checked: Checked
     ) -> Accepted:
         try:
             await asyncio.wrap_future(written)
         except LogFull:
             self._known.pop(mark, None)
             raise
-        taken = counts.doors[door]
         taken.requests += 1
         taken.items += checked.items
         taken.bytes += len(checked.body)
+        counts.clamped += checked.clamped
         if checked.rejected:
             counts.rejected += checked.rejected
-            self._say(checked.reason)
-        counts.clamped += checked.clamped
-        if mark in self._known and not answer.rejected:
+            # In the log too: many exporters do not read it in the answer.
+            self._sparing.say("rejected", "Not stored: %s", checked.reason)
+        elif mark in self._known:
             self._known[mark] = self._whole
-        return answer
-
-    def _say(self, reason: str) -> None:
-        """Say in the log, once a minute, why items were left out: many exporters do not read it in the answer."""
-        now = time.monotonic()
-        if now - self._said >= _SAY_S:
-            self._said = now
-            _log.warning("Not stored: %s", reason)
+        return Accepted(checked.rejected, checked.reason)

@@ -2,7 +2,8 @@
 
 ``schemas/migrations/000N_name.sql`` holds statements that end with a semicolon at the end of a line. Every statement
 must be harmless when run again, because a crash may come between it and its record. A file that was applied never
-changes: a new one follows it.
+changes: a new one follows it. What several files have in common is in ``schemas/parts``, and stands in a file where a
+line ``-- include name`` is; a part is as unchangeable as the files that it is in.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .errors import SchemaError
 from .store import Store
 
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
+_INCLUDE = re.compile(r"^ *-- include (\w+)\n", re.MULTILINE)
 
 _RECORD = """
 CREATE TABLE IF NOT EXISTS otel_llm_migrations
@@ -58,8 +60,13 @@ def available(folder: Path | None = None) -> list[Migration]:
         match = _NAME.fullmatch(path.name)
         if not match:
             raise SchemaError(f"{path.name} is not named like 0001_name.sql.")
-        found.append(Migration(int(match[1]), match[2], path.read_text(encoding="utf-8")))
+        found.append(Migration(int(match[1]), match[2], _whole(path.read_text(encoding="utf-8"))))
     return found
+
+
+def _whole(text: str) -> str:
+    """A file's text with the parts that it includes."""
+    return _INCLUDE.sub(lambda line: schemas.read(f"parts/{line[1]}.sql"), text)
 
 
 def migrate(store: Store, folder: Path | None = None) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -20,12 +20,12 @@ _NO_TRACE = bytes(16)
 _NO_SPAN = bytes(8)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Checked:
     """A body that can be stored: how many items it holds and of which kinds, how many were left out of it and why."""
 
-    body: bytes
-    items: int
+    body: bytes = b""
+    items: int = 0
     kinds: int = 1
     rejected: int = 0
     reason: str = ""
@@ -48,19 +48,21 @@ def check(signal: Signal, body: bytes, window: Window, tenant: str = "") -> Chec
             request.ParseFromString(body)
         except DecodeError:
             raise Malformed(f"The body is not an OTLP {signal.request.DESCRIPTOR.name} in protobuf.") from None
-    if request.ByteSize() != len(body):  # a field that comes twice: protobuf takes the last one, ClickHouse another
-        body = request.SerializeToString()
-    checked = _CHECKS[signal](request, body, window)
+    # A field that comes twice makes it longer: protobuf takes the last one, ClickHouse another.
+    changed = bool(tenant) or request.ByteSize() != len(body)
+    checked = Checked()
+    changed |= _CHECKS[signal](request, checked, window)
     if is_marked(request, signal):
         request.DiscardUnknownFields()
-        checked = replace(checked, body=request.SerializeToString())
-    if not tenant:
-        return checked
-    stamp(request, signal, tenant)
-    return replace(checked, body=request.SerializeToString())
+        changed = True
+    if tenant:
+        stamp(request, signal, tenant)
+    checked.body = request.SerializeToString() if changed else body
+    return checked
 
 
-def _spans(request: ExportTraceServiceRequest, body: bytes, window: Window) -> Checked:
+def _spans(request: ExportTraceServiceRequest, checked: Checked, window: Window) -> bool:
+    """Count the spans, and say whether any had to be changed or left out; so do those for the other signals."""
     earliest, latest = window.earliest, window.latest
     total = bad = clamped = 0
     for resource_spans in request.resource_spans:
@@ -78,15 +80,17 @@ def _spans(request: ExportTraceServiceRequest, body: bytes, window: Window) -> C
             bad += len(wrong)
             for index in reversed(wrong):
                 del spans[index]
-    if not bad:
-        return Checked(request.SerializeToString() if clamped else body, total, clamped=clamped)
-    reason = f"{bad} of {total} spans have no valid ids: trace_id must be 16 bytes, span_id 8 bytes, neither all zero."
-    if bad == total:
-        raise Malformed(reason)
-    return Checked(request.SerializeToString(), total - bad, 1, bad, reason, clamped)
+    if bad:
+        checked.reason = (
+            f"{bad} of {total} spans have no valid ids: trace_id must be 16 bytes, span_id 8 bytes, neither all zero."
+        )
+        if bad == total:
+            raise Malformed(checked.reason)
+    checked.items, checked.rejected, checked.clamped = total - bad, bad, clamped
+    return bool(bad or clamped)
 
 
-def _log_records(request: Message, body: bytes, window: Window) -> Checked:
+def _log_records(request: Message, checked: Checked, window: Window) -> bool:
     total = clamped = foreign = 0
     changed = False
     for resource_logs in request.resource_logs:
@@ -106,13 +110,14 @@ def _log_records(request: Message, body: bytes, window: Window) -> Checked:
                     changed = True
     if total and foreign == total:
         raise Malformed("These are no log records: they look like those of another signal.")
-    return Checked(request.SerializeToString() if clamped or changed else body, total, clamped=clamped)
+    checked.items, checked.clamped = total, clamped
+    return bool(clamped or changed)
 
 
 _KIND_BITS = {kind: 1 << bit for bit, kind in enumerate(METRIC_KINDS)}
 
 
-def _data_points(request: Message, body: bytes, window: Window) -> Checked:
+def _data_points(request: Message, checked: Checked, window: Window) -> bool:
     earliest, latest = window.earliest, window.latest
     total = kinds = clamped = foreign = 0
     for resource_metrics in request.resource_metrics:
@@ -131,7 +136,8 @@ def _data_points(request: Message, body: bytes, window: Window) -> Checked:
                         clamped += 1
     if foreign and not total:
         raise Malformed("These are no metrics: they look like those of another signal.")
-    return Checked(request.SerializeToString() if clamped else body, total, kinds, clamped=clamped)
+    checked.items, checked.kinds, checked.clamped = total, kinds, clamped
+    return bool(clamped)
 
 
-_CHECKS: dict[Signal, Callable[..., Checked]] = {TRACES: _spans, LOGS: _log_records, METRICS: _data_points}
+_CHECKS: dict[Signal, Callable[..., bool]] = {TRACES: _spans, LOGS: _log_records, METRICS: _data_points}

@@ -42,6 +42,10 @@ class Segment:
         finally:
             os.close(file)
 
+    def records(self, data: bytes) -> list[Good]:
+        """The records in the contents of the file."""
+        return [part for part in scan(data, identity(self.path)) if isinstance(part, Good)]
+
     def split(self, kinds: int) -> tuple[Segment, Segment] | None:
         """Two segments, each with half of the records, in place of this one; ``None`` when it has only one record.
 
@@ -49,7 +53,7 @@ class Segment:
         between the steps leaves this segment, or both halves, or all three, where ``recover`` takes this one.
         """
         data = self.path.read_bytes()[: self.size]
-        records = [part for part in scan(data, identity(self.path)) if isinstance(part, Good)]
+        records = self.records(data)
         if len(records) < 2:
             return None
         middle = len(records) // 2

@@ -68,6 +68,9 @@ class Log:
         self._disk_bytes = waiting
         self._largest = min(waiting, settings.segment_bytes)
         self._closing = False
+        # Whether a record was refused for want of room, and the sentence of a write that failed, until one succeeds.
+        self._full = False
+        self._fault = ""
         # How many records came, were written, should be handed on soon, and were handed on.
         self._appended = self._written = self._wanted = self._handed_on = 0
         self._open: dict[Signal, OpenSegment] = {}
@@ -101,11 +104,6 @@ class Log:
         if self._full:
             return f"The log is full: it holds {self.waiting_bytes >> 20} MiB that the store has not taken yet."
         return self._fault
-
-    _full = False
-    """Whether a record was refused for want of room, and there is none yet."""
-    _fault = ""
-    """The sentence of the last write that failed; empty once one succeeds."""
 
     def look(self) -> None:
         """Find out whether the disk can be written again after a write that failed, though nobody sends anything."""

@@ -106,12 +106,7 @@ CREATE TABLE IF NOT EXISTS otlp_traces_in
 ENGINE = Null
 EMPTY AS
 WITH
-    'value Enum8(\'no\' = 0, \'string_value\' = 1, \'bool_value\' = 2, \'int_value\' = 3, \'double_value\' = 4, '
-    || '\'array_value\' = 5, \'kvlist_value\' = 6, \'bytes_value\' = 7), '
-    || 'string_value String, bool_value Bool, int_value Int64, double_value Float64, '
-    || 'kvlist_value String, bytes_value String, ' AS kinds,
-    'Tuple(' || kinds || 'array_value String)' AS element,
-    'Tuple(' || kinds || 'array_value Tuple(values Array(' || element || ')))' AS any_value,
+    -- include any_value
     'attributes Array(Tuple(key String, value ' || any_value || ', nested UInt8)), dropped_attributes_count UInt32'
         AS attributes,
     'Array(Tuple(time_unix_nano UInt64, name String, ' || attributes || '))' AS events,
@@ -129,26 +124,7 @@ SELECT CAST(
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_traces_mv TO otel_traces AS
 WITH
-    -- The text of a value, as the exporter writes it. Nested values stop the batch: the collector rewrites it.
-    (d -> multiIf(isNaN(d), 'NaN', d = inf, '+Inf', d = -inf, '-Inf', toString(d))) AS double_text,
-    (e -> multiIf(
-        e.value = 'string_value', toJSONString(e.string_value),
-        e.value = 'bool_value', if(e.bool_value, 'true', 'false'),
-        e.value = 'int_value', toString(e.int_value),
-        e.value = 'double_value', if(isFinite(e.double_value), toString(e.double_value),
-                                     concat('"', double_text(e.double_value), '"')),
-        concat('"', base64Encode(e.bytes_value), '"'))) AS element_text,
-    (kinds -> arrayUniq(kinds) > 1 OR hasAny(kinds, ['no', 'array_value', 'kvlist_value'])) AS is_nested,
-    (v -> multiIf(
-        v.value = 'string_value', v.string_value,
-        v.value = 'bool_value', if(v.bool_value, 'true', 'false'),
-        v.value = 'int_value', toString(v.int_value),
-        v.value = 'double_value', double_text(v.double_value),
-        v.value = 'array_value' AND throwIf(is_nested(v.array_value.values.value), 'otlp_nested') = 0,
-            concat('[', arrayStringConcat(arrayMap(e -> element_text(e), v.array_value.values), ','), ']'),
-        v.value = 'bytes_value', base64Encode(v.bytes_value),
-        throwIf(v.value = 'kvlist_value', 'otlp_nested') = 0, '', '')) AS value_text,
-    (a -> mapFromArrays(a.key, arrayMap(v -> value_text(v), a.value))) AS attribute_map,
+    -- include value_text
     (a -> arrayMap((kind, nested, elements) -> multiIf(
         nested > 0, nested, notEmpty(elements), 10 + toUInt8(elements[1]), toUInt8(kind)),
         a.value.value, a.nested, a.value.array_value.values.value)) AS attribute_types,

@@ -10,6 +10,7 @@ import pytest
 
 from otel_llm_collector import migrations
 from otel_llm_collector.store import Store
+from tests.support.clickhouse import ClickHouse
 from tests.support.collector import Handle, start_collector
 
 Start = Callable[..., Handle]
@@ -51,3 +52,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
     migrations.migrate(store)
     yield store
     store.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ClickHouse]:
+    """A stand-in for a ClickHouse server, which runs."""
+    server = ClickHouse(tmp_path / "server")
+    server.start()
+    yield server
+    server.stop()

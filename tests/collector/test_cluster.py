@@ -76,14 +76,6 @@ def _free() -> int:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ClickHouse]:
-    server = ClickHouse(tmp_path / "server")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def shards(tmp_path: Path) -> Iterator[list[ClickHouse]]:
     """Two nodes of one cluster, with all tables."""
     ports = _free(), _free()

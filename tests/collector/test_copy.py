@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +81,6 @@ def urls(tmp_path: Path, empty: Path) -> tuple[str, str]:
     for folder in ("old", "new"):
         shutil.copytree(empty, tmp_path / folder / "store", symlinks=True)
     return f"chdb://{tmp_path}/old/store", f"chdb://{tmp_path}/new/store"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ClickHouse]:
-    server = ClickHouse(tmp_path / "server")
-    server.start()
-    yield server
-    server.stop()
 
 
 def test_the_destination_has_what_the_source_has(tmp_path: Path, urls: tuple[str, str]) -> None:

@@ -326,7 +326,7 @@ def test_where_the_credential_is(headers: dict[str, str], secret: str) -> None:
             self.headers = CIMultiDict(headers)
             self.query = {"password": "from-the-address"} if not headers else {}
 
-    assert credential(Request()) == secret  # type: ignore[arg-type]
+    assert credential(Request()) == secret  # type: ignore[arg-type] # what it reads of a request
 
 
 def test_arrow_and_parquet_are_what_they_say(collector: Handle) -> None:

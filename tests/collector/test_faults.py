@@ -36,14 +36,6 @@ MARKUP = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 PAIRS = [(sent, path) for sent in NAMES for path in NAMES if sent != path]
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ClickHouse]:
-    server = ClickHouse(tmp_path / "server")
-    server.start()
-    yield server
-    server.stop()
-
-
 def test_fault_07_a_full_disk_can_be_emptied(tmp_path: Path, server: ClickHouse, start: Start) -> None:
     """The log's own segments have filled it, and each must be written anew before the store takes it: nested values."""
     server.stop()

@@ -185,7 +185,7 @@ def test_the_official_exporters_with_a_key(locked: Handle, service: str) -> None
         ):
             results: list[Any] = []
             export = exporter.export
-            exporter.export = lambda spans, export=export, results=results: results.append(export(spans))  # type: ignore
+            exporter.export = lambda spans, export=export, results=results: results.append(export(spans))  # type: ignore[method-assign] # to see what it returns
             provider = TracerProvider(resource=Resource({"service.name": service}))
             provider.add_span_processor(SimpleSpanProcessor(exporter))
             provider.get_tracer("tests").start_span("one").end()

@@ -49,14 +49,6 @@ pytestmark = pytest.mark.skipif(bool(reason), reason=reason)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ClickHouse]:
-    server = ClickHouse(tmp_path / "server")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def store(server: ClickHouse) -> Iterator[Store]:
     """The server's tables, made by us."""
     store = Store(server.url)

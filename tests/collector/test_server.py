@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,6 @@ from tests.support.collector import Handle, send
 from tests.support.otlp import body, span
 
 CALL = {"gen_ai.operation.name": "chat"}
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ClickHouse]:
-    server = ClickHouse(tmp_path / "server")
-    server.start()
-    yield server
-    server.stop()
 
 
 def _send(collector: Handle, *bodies: bytes) -> None:

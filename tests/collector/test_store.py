@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,6 @@ from otel_llm_collector.cluster import Cluster
 from otel_llm_collector.errors import CollectorError
 from otel_llm_collector.store import Store
 from tests.support.clickhouse import ClickHouse
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ClickHouse]:
-    server = ClickHouse(tmp_path / "server")
-    server.start()
-    yield server
-    server.stop()
 
 
 def test_a_server_s_url_may_name_its_cluster() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from otel_llm_collector.access import bearer
 from otel_llm_collector.errors import QueryRefused
 
 from . import compression
@@ -80,9 +81,10 @@ def credential(request: web.BaseRequest) -> str:
 
     A bearer token, the password of Basic authentication, ``X-ClickHouse-Key`` or ``password=``.
     """
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip()
+    authorization = request.headers.get("Authorization", "")
+    if token := bearer(authorization):
+        return token
+    scheme, _, value = authorization.partition(" ")
     if scheme.lower() == "basic":
         try:
             return b64decode(value, validate=True).decode().partition(":")[2]

@@ -8,7 +8,7 @@ from typing import NoReturn
 import grpc
 import grpc.aio
 
-from otel_llm_collector.access import INGEST, Access
+from otel_llm_collector.access import INGEST, Access, bearer
 from otel_llm_collector.counts import Counts
 from otel_llm_collector.errors import CollectorError, LogFull, Malformed
 from otel_llm_collector.gate import Gate
@@ -131,9 +131,7 @@ def _exporter(signal: Signal, intake: Intake, counts: Counts, room: Room) -> _Ex
 def _secret(metadata: Iterable[tuple[str, str | bytes]]) -> str:
     """The key that a call shows, empty for none."""
     shown = dict(metadata)
-    key = shown.get("x-api-key")
-    scheme, _, value = str(shown.get("authorization", "")).partition(" ")
-    return str(key) if key else value.strip() if scheme.lower() == "bearer" else ""
+    return str(shown.get("x-api-key", "")) or bearer(str(shown.get("authorization", "")))
 
 
 async def _abort(context: grpc.aio.ServicerContext, code: grpc.StatusCode, message: str) -> NoReturn:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from aiohttp import web
 from google.protobuf.message import Message
 
-from otel_llm_collector.access import INGEST
+from otel_llm_collector.access import INGEST, bearer
 from otel_llm_collector.counts import Counts, Door, Reason
 from otel_llm_collector.errors import AccessDenied, LogFull, Malformed
 from otel_llm_collector.gate import Gate
@@ -47,7 +47,7 @@ class HttpReceiver:
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if "Origin" in request.headers:  # what a browser adds to a POST
             return _refusal(request, 403, status.PERMISSION_DENIED, "Web pages cannot send telemetry here.")
-        secret = _secret(request)
+        secret = request.headers.get("X-Api-Key") or bearer(request.headers.get("Authorization", ""))
         tenant = self._access.tenant(secret, INGEST)
         if tenant is None:
             return _denial(request, self._access.denial(secret, INGEST, peer(request.remote or "")))
@@ -69,13 +69,13 @@ class HttpReceiver:
 
     async def _export(self, request: web.BaseRequest, signal: Signal, tenant: str) -> web.Response:
         encoding = request.headers.get("Content-Encoding", "").strip().lower()
+        door: Door = "json" if request.content_type == _JSON else "http"
         try:
             with self._room.lease() as lease:
                 async with asyncio.timeout(self._settings.body_seconds):
                     body = await inflate(request.content.iter_any(), encoding, self._settings.body_bytes, lease)
-                if request.content_type == _JSON:
+                if door == "json":
                     body = await self._from_json(signal, body, lease)
-                door: Door = "json" if request.content_type == _JSON else "http"
                 accepted = await self._intake.accept(signal, body, door, tenant)
         except TimeoutError:
             message = f"The body did not arrive within {self._settings.body_seconds:g} seconds."
@@ -118,12 +118,6 @@ def _denial(request: web.BaseRequest, error: AccessDenied) -> web.Response:
     answer = _refusal(request, error.status, status.OF_DENIAL[error.status], str(error))
     answer.headers.update(error.headers)
     return answer
-
-
-def _secret(request: web.BaseRequest) -> str:
-    """The key that a request shows, empty for none."""
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    return request.headers.get("X-Api-Key") or (value.strip() if scheme.lower() == "bearer" else "")
 
 
 def _answer(request: web.BaseRequest, code: int, message: Message) -> web.Response:

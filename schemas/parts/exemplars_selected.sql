@@ -1,0 +1,5 @@
+    arrayMap(e -> attribute_map(e), point.exemplars.filtered_attributes) AS `Exemplars.FilteredAttributes`,
+    arrayMap(t -> time(t), point.exemplars.time_unix_nano) AS `Exemplars.TimeUnix`,
+    arrayMap((i, d) -> number(i, d), point.exemplars.as_int, point.exemplars.as_double) AS `Exemplars.Value`,
+    arrayMap(i -> id(i, 8), point.exemplars.span_id) AS `Exemplars.SpanId`,
+    arrayMap(i -> id(i, 16), point.exemplars.trace_id) AS `Exemplars.TraceId`,

@@ -1,0 +1,20 @@
+    -- The text of a value, as the exporter writes it. Nested values stop the batch: the collector rewrites it.
+    (d -> multiIf(isNaN(d), 'NaN', d = inf, '+Inf', d = -inf, '-Inf', toString(d))) AS double_text,
+    (e -> multiIf(
+        e.value = 'string_value', toJSONString(e.string_value),
+        e.value = 'bool_value', if(e.bool_value, 'true', 'false'),
+        e.value = 'int_value', toString(e.int_value),
+        e.value = 'double_value', if(isFinite(e.double_value), toString(e.double_value),
+                                     concat('"', double_text(e.double_value), '"')),
+        concat('"', base64Encode(e.bytes_value), '"'))) AS element_text,
+    (kinds -> arrayUniq(kinds) > 1 OR hasAny(kinds, ['no', 'array_value', 'kvlist_value'])) AS is_nested,
+    (v -> multiIf(
+        v.value = 'string_value', v.string_value,
+        v.value = 'bool_value', if(v.bool_value, 'true', 'false'),
+        v.value = 'int_value', toString(v.int_value),
+        v.value = 'double_value', double_text(v.double_value),
+        v.value = 'array_value' AND throwIf(is_nested(v.array_value.values.value), 'otlp_nested') = 0,
+            concat('[', arrayStringConcat(arrayMap(e -> element_text(e), v.array_value.values), ','), ']'),
+        v.value = 'bytes_value', base64Encode(v.bytes_value),
+        throwIf(v.value = 'kvlist_value', 'otlp_nested') = 0, '', '')) AS value_text,
+    (a -> mapFromArrays(a.key, arrayMap(v -> value_text(v), a.value))) AS attribute_map,
