@@ -30,7 +30,8 @@ WITH calls AS (SELECT * FROM llm_calls) SELECT count(*), Count(), uniqExact(trac
 WITH a AS (SELECT 1 AS x) SELECT * FROM a WHERE x IN a
 SELECT quantileTDigestIf(0.9)(duration_s, is_stream), avgOrNull(duration_s), argMax(trace_id, start_time), \
 sumMergeIf(s, 1) FROM (SELECT duration_s, is_stream, trace_id, start_time, sumState(1) AS s FROM llm_calls GROUP BY ALL)
-SELECT toStartOfHour(start_time) AS hour, sum(cost_total) FROM llm_calls GROUP BY hour ORDER BY hour WITH FILL STEP INTERVAL 1 HOUR
+SELECT toStartOfHour(start_time) AS hour, sum(cost_total) FROM llm_calls GROUP BY hour \
+ORDER BY hour WITH FILL STEP INTERVAL 1 HOUR
 SELECT date_trunc('hour', now()), now() - INTERVAL 1 DAY, extract(year FROM today()), '2026-01-01'::Date
 SELECT CASE WHEN 1 THEN 'a' ELSE 'b' END, 1 ? 2 : 3, [1, 2][1], (1, 2).1, map('a', 1)['a'], NOT 1, 1 BETWEEN 0 AND 2
 SELECT arrayMap(x -> x + 1, [1]), arrayMap(upper, ['a']), JSONExtractString('{"a":"b"}', 'a'), COALESCE(NULL, 1)
