@@ -24,7 +24,7 @@ from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from support.llm_spans import llm_request
 
-from otel_llm_collector.otlp_json import to_protobuf
+from otel_llm_collector.otlp.json_body import to_protobuf
 
 #: Times that it should be as fast as protobuf's own reader.
 AIM = 5.0

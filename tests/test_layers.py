@@ -56,6 +56,23 @@ FLOORS = (
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
+#: The collector's, likewise; rooms of one floor do not know one another.
+COLLECTOR_FLOORS = (
+    {"errors", "settings", "signals", "schemas", "pages", "sparing", "__init__"},
+    {"config", "lock", "measures"},
+    {"log"},
+    {"door", "otlp"},
+    {"local", "clickhouse", "forwarding"},
+    {"running", "sql"},
+    {"receiver", "dialect", "copying", "client"},
+    {"engine", "api"},
+    {"metrics"},
+    {"app"},
+    {"cli"},
+    {"__main__"},
+)
+COLLECTOR_FLOOR = {name: number for number, names in enumerate(COLLECTOR_FLOORS) for name in names}
+
 #: Rooms of one floor that do not know one another.
 STRANGERS = ({"prompts", "pricing"}, {"guardrails", "pricing"}, {"guardrails", "prompts"})
 
@@ -110,6 +127,21 @@ def test_the_library_imports_down_only(path: Path) -> None:
             assert {room, other} not in STRANGERS, f"{room} imports {other}: neither may know the other"
         if room == "providers":
             assert not module.startswith("opentelemetry"), "providers know no OpenTelemetry"
+
+
+@pytest.mark.parametrize("path", _modules(ROOT / "collector/otel_llm_collector"), ids=lambda path: str(path.name))
+def test_the_collector_imports_down_only(path: Path) -> None:
+    """Each file of the collector, by its floor."""
+    parts = path.relative_to(ROOT / "collector/otel_llm_collector").parts
+    room = parts[0].removesuffix(".py")
+    assert room in COLLECTOR_FLOOR, f"{room} has no floor: give it one in COLLECTOR_FLOORS"
+    for module in _imports(path, _package(path, ROOT / "collector")):
+        if not module.startswith("otel_llm_collector."):
+            continue
+        second = module.split(".")[1]
+        other = second if second in COLLECTOR_FLOOR else "__init__"
+        if other != room:
+            assert COLLECTOR_FLOOR[other] < COLLECTOR_FLOOR[room], f"{room} imports {other}, which is not below it"
 
 
 def test_the_collector_never_patches() -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from otel_llm_collector.metric_families import FAMILIES, PREFIX
+from otel_llm_collector.measures.metric_families import FAMILIES, PREFIX
 
 TARGET = Path(__file__).parent.parent / "docs" / "prometheus.md"
 
 HEAD = f"""# The collector's metrics
 
-Generated from `collector/otel_llm_collector/metric_families.py` by `tools/prometheus.py`; not to be edited.
+Generated from `collector/otel_llm_collector/measures/metric_families.py` by `tools/prometheus.py`; not to be edited.
 
 `GET /metrics` on the API port answers in Prometheus' text format, or in OpenMetrics where the request accepts that.
 Labels have few values, known beforehand: nothing that a sender chooses becomes one. Besides these there are

@@ -18,8 +18,8 @@ import orjson
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from otel_llm_collector import migrations
-from otel_llm_collector.store import Store
+from otel_llm_collector.clickhouse import migrations
+from otel_llm_collector.clickhouse.store import Store
 from tests.support.reference import spans
 
 _MAPS = ("ResourceAttributes", "ScopeAttributes", "SpanAttributes")

@@ -97,8 +97,8 @@ def official(folder: Path, stack: ExitStack) -> Server:
 
     Raises ``support.otelcol.Unavailable`` where it has not been built.
     """
-    from otel_llm_collector import migrations
-    from otel_llm_collector.store import Store
+    from otel_llm_collector.clickhouse import migrations
+    from otel_llm_collector.clickhouse.store import Store
     from tests.support.clickhouse import PASSWORD, ClickHouse
 
     binary()

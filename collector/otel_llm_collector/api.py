@@ -13,17 +13,17 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from .access import READ
-from .counts import Queries
 from .dialect.request import Question, credential, question
 from .dialect.response import encoded, failure, response
+from .door.access import READ
+from .door.gate import Gate
+from .door.listen import listen
+from .door.peers import peer
 from .errors import AccessDenied, CollectorError, QueryRefused
-from .gate import Gate
-from .listen import listen
+from .measures.counts import Queries
 from .pages import foreign
-from .peers import peer
-from .query import Answer, Query
 from .settings import DRAIN_S, MIB
+from .sql.query import Answer, Query
 
 _THREADS = 4
 _OPEN = frozenset({"/ping", "/livez", "/readyz"})

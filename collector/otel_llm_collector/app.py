@@ -22,16 +22,16 @@ from typing import Any, Self
 
 from . import local
 from .api import Api
-from .counts import Queries, counts
+from .door.gate import Gate
 from .engine import Engine
-from .gate import Gate
-from .intake import Intake
+from .measures.counts import Queries, counts
 from .metrics import Metrics
-from .query import Query
 from .receiver import grpc, http
+from .receiver.intake import Intake
 from .receiver.room import Room
 from .running import Running
 from .settings import DRAIN_S, Settings
+from .sql.query import Query
 
 
 class Collector:

@@ -128,8 +128,8 @@ class _Direct:
     """The store itself, under the folder's lock."""
 
     def __init__(self, settings: Settings, stack: ExitStack) -> None:
-        from .query import Query  # these bring the engine, which asking a collector does not need
-        from .store import Store
+        from .clickhouse.store import Store
+        from .sql.query import Query  # these bring the engine, which asking a collector does not need
 
         store = Store(settings.store_url)
         if store.embedded:

@@ -8,21 +8,23 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
-from . import disk, migrations, process
-from .counts import Counts
-from .durations import Durations
-from .endpoint import endpoints
+from .clickhouse import migrations
+from .clickhouse.inserter import Inserter, Preparation
+from .clickhouse.store import PATTERNS, Store
+from .clickhouse.watch import Watch
 from .errors import CollectorError
-from .forwarding import Forwarding
-from .inserter import Inserter, Preparation
+from .forwarding.endpoint import endpoints
+from .forwarding.forwarders import Forwarding
 from .lock import FolderLock
-from .seen import Seen
-from .segment import Segment, make_folder, number, recover
+from .log import disk
+from .log.seen import Seen
+from .log.segment import Segment, make_folder, number, recover
+from .log.wal import Log
+from .measures import process
+from .measures.counts import Counts
+from .measures.durations import Durations
 from .settings import Settings
 from .signals import SIGNALS
-from .store import PATTERNS, Store
-from .wal import Log
-from .watch import Watch
 
 _FLUSH_S = 60.0
 _FIRST_ANSWER_S = 10.0

@@ -12,8 +12,8 @@ from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from .door.keys import write_private
 from .errors import CollectorError
-from .keys import write_private
 
 KEY_VARIABLE = "OTEL_LLM_API_KEY"
 _CERTIFICATE_VARIABLE = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"

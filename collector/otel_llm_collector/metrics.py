@@ -14,12 +14,12 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
 from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from .counts import Counts, Queries, Reason
-from .durations import Durations
+from .door.gate import Gate
 from .engine import Engine
-from .forwarder import Forwarder
-from .gate import Gate
-from .metric_families import FAMILIES, PREFIX
+from .forwarding.forwarder import Forwarder
+from .measures.counts import Counts, Queries, Reason
+from .measures.durations import Durations
+from .measures.metric_families import FAMILIES, PREFIX
 from .receiver.room import Room
 
 _Sample = tuple[str, tuple[str, ...], float | Durations]

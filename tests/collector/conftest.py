@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from otel_llm_collector import migrations
-from otel_llm_collector.store import Store
+from otel_llm_collector.clickhouse import migrations
+from otel_llm_collector.clickhouse.store import Store
 from tests.support.clickhouse import ClickHouse
 from tests.support.collector import Handle, start_collector
 

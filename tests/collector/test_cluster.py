@@ -21,10 +21,11 @@ import pytest
 
 from otel_llm import attributes
 from otel_llm.attributes import Attribute
-from otel_llm_collector import llm_calls, migrations, schemas
-from otel_llm_collector.cluster import SHARDING, Cluster
+from otel_llm_collector import schemas
+from otel_llm_collector.clickhouse import llm_calls, migrations
+from otel_llm_collector.clickhouse.cluster import SHARDING, Cluster
+from otel_llm_collector.clickhouse.store import Store, literal
 from otel_llm_collector.errors import SchemaError, StoreError
-from otel_llm_collector.store import Store, literal
 from tests.collector.conftest import Start
 from tests.support import command
 from tests.support.clickhouse import ClickHouse

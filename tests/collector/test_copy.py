@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from otel_llm_collector import copy, migrations
+from otel_llm_collector.clickhouse import migrations
+from otel_llm_collector.clickhouse.store import Store
+from otel_llm_collector.copying import copy
+from otel_llm_collector.copying.partition import Copied, Differs
 from otel_llm_collector.errors import CollectorError, SchemaError
-from otel_llm_collector.partition import Copied, Differs
-from otel_llm_collector.store import Store
 from tests.collector.conftest import Start
 from tests.support import command
 from tests.support.clickhouse import ClickHouse
@@ -147,7 +148,7 @@ def test_logs_and_metrics_are_copied_and_what_derives_is_not(urls: tuple[str, st
 
 def test_a_partition_is_cut_into_blocks(urls: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a large one does not have to fit into memory; a block that was inserted but not noted counts once."""
-    monkeypatch.setattr("otel_llm_collector.partition.BLOCK_BYTES", 100_000)
+    monkeypatch.setattr("otel_llm_collector.copying.partition.BLOCK_BYTES", 100_000)
     _fill(urls[0], count=1_000)
     (copied,) = _copy(*urls)
     assert copied.blocks > 2

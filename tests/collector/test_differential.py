@@ -23,8 +23,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from otel_llm_collector.clickhouse.store import Store
 from otel_llm_collector.errors import CollectorError
-from otel_llm_collector.store import Store
 from tests.support import reference, reference_metrics
 from tests.support.collector import Handle, send
 from tests.support.random_messages import otlp_json

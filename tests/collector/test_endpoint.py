@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from otel_llm.errors import ConfigError
-from otel_llm_collector.endpoint import endpoints
-from otel_llm_collector.retry import retry_after, retry_info, sentence
+from otel_llm_collector.forwarding.endpoint import endpoints
+from otel_llm_collector.forwarding.retry import retry_after, retry_info, sentence
 from otel_llm_collector.settings import Forward, Settings
 from tests.collector.conftest import Start
 from tests.support.collector import launch

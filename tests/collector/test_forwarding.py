@@ -15,7 +15,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from otel_llm_collector import forwarder, lane
+from otel_llm_collector.forwarding import forwarder, lane
 from otel_llm_collector.settings import Forward
 from otel_llm_collector.signals import LOGS
 from tests.support.certificates import Authority

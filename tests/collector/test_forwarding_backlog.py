@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm_collector import lane
+from otel_llm_collector.forwarding import lane
 from otel_llm_collector.settings import Forward
 from otel_llm_collector.signals import LOGS
 from tests.support.endpoint import HttpEndpoint, Said, free_port

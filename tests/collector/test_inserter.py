@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm_collector.counts import Counts
+from otel_llm_collector.clickhouse.inserter import Inserter, Preparation
+from otel_llm_collector.clickhouse.store import Store
 from otel_llm_collector.errors import StoreUnavailable
-from otel_llm_collector.inserter import Inserter, Preparation
-from otel_llm_collector.seen import Seen
-from otel_llm_collector.segment import Segment, recover
+from otel_llm_collector.log.seen import Seen
+from otel_llm_collector.log.segment import Segment, recover
+from otel_llm_collector.measures.counts import Counts
 from otel_llm_collector.signals import TRACES
-from otel_llm_collector.store import Store
 from tests.support.otlp import body, log_record, segment, span
 
 CALL = {"gen_ai.operation.name": "chat"}

@@ -23,10 +23,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 
-from otel_llm_collector import flatten
+from otel_llm_collector.door.keys import PREFIX, Key, KeyFile, digest
+from otel_llm_collector.door.peers import Connections, Guesses, grpc_peer, peer
 from otel_llm_collector.errors import CollectorError
-from otel_llm_collector.keys import PREFIX, Key, KeyFile, digest
-from otel_llm_collector.peers import Connections, Guesses, grpc_peer, peer
+from otel_llm_collector.otlp import flatten
 from otel_llm_collector.signals import SIGNALS, TRACES
 from tests.collector.conftest import Start
 from tests.support.collector import Handle, launch, send

@@ -9,8 +9,8 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_WARN, LogRecord
 
+from otel_llm_collector.clickhouse.store import literal
 from otel_llm_collector.signals import LOGS
-from otel_llm_collector.store import literal
 from tests.support import reference
 from tests.support.landing import Lander, landing
 from tests.support.otlp import START, attributes, utc, value

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from otel_llm_collector.clickhouse.store import literal
 from otel_llm_collector.signals import METRICS
-from otel_llm_collector.store import literal
 from tests.support.landing import Lander, landing
 from tests.support.metrics import land, metric
 from tests.support.otlp import START, attributes, utc

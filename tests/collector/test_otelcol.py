@@ -26,8 +26,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from benchmarks.support import otelcol
-from otel_llm_collector import migrations
-from otel_llm_collector.store import Store
+from otel_llm_collector.clickhouse import migrations
+from otel_llm_collector.clickhouse.store import Store
 from tests.support.clickhouse import PASSWORD, ClickHouse
 from tests.support.collector import send
 from tests.support.otlp import START, body, span

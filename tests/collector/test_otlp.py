@@ -6,12 +6,12 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from otel_llm_collector.clock import Window
 from otel_llm_collector.errors import Malformed
-from otel_llm_collector.flatten import flatten
-from otel_llm_collector.otlp import Checked
-from otel_llm_collector.otlp import check as check_in
-from otel_llm_collector.record import Good
+from otel_llm_collector.log.record import Good
+from otel_llm_collector.otlp.check import Checked
+from otel_llm_collector.otlp.check import check as check_in
+from otel_llm_collector.otlp.clock import Window
+from otel_llm_collector.otlp.flatten import flatten
 from otel_llm_collector.signals import TRACES
 from tests.support.otlp import START, body, request, span
 

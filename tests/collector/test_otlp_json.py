@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_llm_collector.errors import Malformed
-from otel_llm_collector.otlp_json import response_json
+from otel_llm_collector.otlp.json_body import response_json
 from tests.support.otlp_json import SPAN, convert, refusal, span, traces, wrong
 from tests.support.random_messages import fill, otlp_json, spoil
 

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from otel_llm_collector import migrations, open_segment, schemas
+from otel_llm_collector import schemas
 from otel_llm_collector.app import Collector
+from otel_llm_collector.clickhouse import migrations
+from otel_llm_collector.clickhouse.store import Store
+from otel_llm_collector.log import open_segment
 from otel_llm_collector.settings import MIB, Settings
-from otel_llm_collector.store import Store
 from tests.collector.conftest import Start
 from tests.support.clickhouse import PASSWORD, ClickHouse
 from tests.support.collector import get, launch, send

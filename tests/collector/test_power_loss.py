@@ -15,9 +15,10 @@ from unittest import mock
 
 import pytest
 
-from otel_llm_collector import lane, open_segment, seen, segment
+from otel_llm_collector.clickhouse.store import Store
+from otel_llm_collector.forwarding import lane
+from otel_llm_collector.log import open_segment, seen, segment
 from otel_llm_collector.settings import Forward, Settings
-from otel_llm_collector.store import Store
 from tests.support.endpoint import Said
 from tests.support.losing_power import Loss, Run, Taker, survive, work
 from tests.support.otlp import body, span

@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from otel_llm_collector.errors import CollectorError
-from otel_llm_collector.metric_families import FAMILIES, PREFIX
+from otel_llm_collector.measures.metric_families import FAMILIES, PREFIX
 from tests.collector.conftest import Start
 from tests.support.collector import Handle, get, send
 from tests.support.otlp import body, span

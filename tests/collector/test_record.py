@@ -7,7 +7,7 @@ import random
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
-from otel_llm_collector.record import Bad, Good, Record, digest, scan
+from otel_llm_collector.log.record import Bad, Good, Record, digest, scan
 from tests.support.otlp import body, log_record, span
 
 ID = bytes(range(8))

@@ -13,8 +13,8 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from otel_llm_collector.keys import KeyFile
-from otel_llm_collector.otlp_json import response_json
+from otel_llm_collector.door.keys import KeyFile
+from otel_llm_collector.otlp.json_body import response_json
 from tests.collector.conftest import Start
 from tests.support.clickhouse import ClickHouse
 from tests.support.collector import Handle, send, start_collector

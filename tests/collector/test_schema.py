@@ -10,10 +10,11 @@ import pytest
 
 from otel_llm import attributes
 from otel_llm.attributes import Attribute
-from otel_llm_collector import llm_calls, migrations, schemas
+from otel_llm_collector import schemas
+from otel_llm_collector.clickhouse import llm_calls, migrations
+from otel_llm_collector.clickhouse.store import Store, literal
 from otel_llm_collector.errors import SchemaError, StoreError
 from otel_llm_collector.signals import METRIC_KINDS
-from otel_llm_collector.store import Store, literal
 
 LC = "LowCardinality(String)"
 MAP = "Map(LowCardinality(String), String)"

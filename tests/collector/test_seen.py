@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from otel_llm_collector import intake, seen
 from otel_llm_collector.app import Collector
 from otel_llm_collector.client import Reader
-from otel_llm_collector.record import DIGEST_SIZE
-from otel_llm_collector.seen import Seen
+from otel_llm_collector.log import seen
+from otel_llm_collector.log.record import DIGEST_SIZE
+from otel_llm_collector.log.seen import Seen
+from otel_llm_collector.receiver import intake
 from otel_llm_collector.settings import Settings
 from tests.collector.conftest import Start
 from tests.support.collector import Handle, send

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from otel_llm.errors import ConfigError
-from otel_llm_collector import migrations
-from otel_llm_collector.cluster import Cluster
+from otel_llm_collector.clickhouse import migrations
+from otel_llm_collector.clickhouse.cluster import Cluster
+from otel_llm_collector.clickhouse.store import Store
 from otel_llm_collector.errors import CollectorError
-from otel_llm_collector.store import Store
 from tests.support.clickhouse import ClickHouse
 
 
@@ -52,7 +52,7 @@ def test_a_folder_with_somebody_s_configuration(tmp_path: Path) -> None:
     """The engine reads a config.xml of the working directory when it is imported; ours is opened elsewhere."""
     (tmp_path / "config.xml").write_text("not a configuration")
     code = (
-        "from otel_llm_collector.store import Store; import os; before = os.getcwd(); "
+        "from otel_llm_collector.clickhouse.store import Store; import os; before = os.getcwd(); "
         f"store = Store('chdb://{tmp_path}/store'); print(store.rows('SELECT 1 AS one'), os.getcwd() == before)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)

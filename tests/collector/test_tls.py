@@ -22,10 +22,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from otel_llm.errors import ConfigError
 from otel_llm_collector.app import Collector
+from otel_llm_collector.door.keys import KeyFile
+from otel_llm_collector.door.tls import Tls
 from otel_llm_collector.errors import CollectorError
-from otel_llm_collector.keys import KeyFile
 from otel_llm_collector.settings import Settings
-from otel_llm_collector.tls import Tls
 from tests.collector.conftest import Start
 from tests.support.certificates import Authority, Pair
 from tests.support.collector import Handle, launch, start_collector

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from otel_llm_collector import open_segment
 from otel_llm_collector.errors import LogFull
-from otel_llm_collector.record import Good, Record, scan
-from otel_llm_collector.segment import Mended, Segment, identity
-from otel_llm_collector.segment import recover as recover_from
+from otel_llm_collector.log import open_segment
+from otel_llm_collector.log.record import Good, Record, scan
+from otel_llm_collector.log.segment import Mended, Segment, identity
+from otel_llm_collector.log.segment import recover as recover_from
+from otel_llm_collector.log.wal import Log
 from otel_llm_collector.settings import Settings
 from otel_llm_collector.signals import LOGS, TRACES
-from otel_llm_collector.wal import Log
 from tests.support.otlp import body, log_record, segment, span
 
 WAIT_S = 30

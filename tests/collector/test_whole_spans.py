@@ -10,7 +10,7 @@ from typing import Any
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, TracesData
 
 from otel_llm_collector import schemas
-from otel_llm_collector.whole_spans import traces_data
+from otel_llm_collector.clickhouse.whole_spans import traces_data
 from tests.support.collector import Handle, send
 from tests.support.otlp import body, span
 from tests.support.random_otlp import Requests

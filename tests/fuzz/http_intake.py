@@ -11,13 +11,13 @@ import atheris
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 with atheris.instrument_imports(include=["otel_llm_collector"]):
-    from otel_llm_collector.clock import Window
     from otel_llm_collector.errors import Malformed
-    from otel_llm_collector.flatten import flatten
-    from otel_llm_collector.otlp import check
+    from otel_llm_collector.log.record import Good
+    from otel_llm_collector.otlp.check import check
+    from otel_llm_collector.otlp.clock import Window
+    from otel_llm_collector.otlp.flatten import flatten
     from otel_llm_collector.receiver.inflate import TooLarge, UnknownEncoding, inflate, zstd
     from otel_llm_collector.receiver.room import Room
-    from otel_llm_collector.record import Good
     from otel_llm_collector.signals import METRICS, SIGNALS, Signal
 
 from tests.fuzz.fuzzer import LONGEST, fuzz

@@ -11,7 +11,7 @@ import atheris
 
 with atheris.instrument_imports(include=["otel_llm_collector"]):
     from otel_llm_collector.errors import Malformed
-    from otel_llm_collector.otlp_json import to_protobuf
+    from otel_llm_collector.otlp.json_body import to_protobuf
     from otel_llm_collector.signals import SIGNALS
 
 from tests.fuzz.fuzzer import LONGEST, fuzz

@@ -11,8 +11,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["otel_llm_collector"]):
-    from otel_llm_collector import segment
-    from otel_llm_collector.record import Bad, Good, Record, digest, scan
+    from otel_llm_collector.log import segment
+    from otel_llm_collector.log.record import Bad, Good, Record, digest, scan
     from otel_llm_collector.signals import TRACES
 
 from tests.fuzz.fuzzer import fuzz

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from otel_llm_collector import schemas
-from otel_llm_collector.record import Record
-from otel_llm_collector.segment import identity
+from otel_llm_collector.log.record import Record
+from otel_llm_collector.log.segment import identity
 
 from .collector import ROOT, Handle, launch, start_collector
 from .load import SIGNALS, Load
@@ -22,8 +22,8 @@ _POISON = b"\x0a\xff\xff\xff\xff\x7f"
 """What no check lets in and ClickHouse never takes."""
 _NOWHERE = "clickhouse://nobody:nothing@127.0.0.1:9/otel"
 _MIGRATE = (
-    "import sys; from pathlib import Path; from otel_llm_collector import migrations; "
-    "from otel_llm_collector.store import Store; "
+    "import sys; from pathlib import Path; from otel_llm_collector.clickhouse import migrations; "
+    "from otel_llm_collector.clickhouse.store import Store; "
     "store = Store(sys.argv[1]); migrations.migrate(store, Path(sys.argv[2])); store.close()"
 )
 

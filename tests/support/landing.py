@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from otel_llm_collector import migrations
-from otel_llm_collector.counts import Counts
-from otel_llm_collector.inserter import Inserter, Preparation
-from otel_llm_collector.record import Record, digest
-from otel_llm_collector.seen import Seen
-from otel_llm_collector.segment import Segment, identity
+from otel_llm_collector.clickhouse import migrations
+from otel_llm_collector.clickhouse.inserter import Inserter, Preparation
+from otel_llm_collector.clickhouse.store import Store
+from otel_llm_collector.log.record import Record, digest
+from otel_llm_collector.log.seen import Seen
+from otel_llm_collector.log.segment import Segment, identity
+from otel_llm_collector.measures.counts import Counts
 from otel_llm_collector.signals import Signal
-from otel_llm_collector.store import Store
 
 _WAIT_S = 60
 

@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
-from otel_llm_collector import seen
-from otel_llm_collector.counts import Counts
-from otel_llm_collector.endpoint import endpoints
+from otel_llm_collector.clickhouse.inserter import Inserter, Preparation
+from otel_llm_collector.clickhouse.store import Store
 from otel_llm_collector.errors import LogFull
-from otel_llm_collector.forwarding import Forwarding
-from otel_llm_collector.inserter import Inserter, Preparation
-from otel_llm_collector.lane import Lane
-from otel_llm_collector.record import Record, digest
-from otel_llm_collector.seen import Seen
-from otel_llm_collector.segment import Segment, make_folder, number, recover
+from otel_llm_collector.forwarding.endpoint import endpoints
+from otel_llm_collector.forwarding.forwarders import Forwarding
+from otel_llm_collector.forwarding.lane import Lane
+from otel_llm_collector.log import seen
+from otel_llm_collector.log.record import Record, digest
+from otel_llm_collector.log.seen import Seen
+from otel_llm_collector.log.segment import Segment, make_folder, number, recover
+from otel_llm_collector.log.wal import Log
+from otel_llm_collector.measures.counts import Counts
 from otel_llm_collector.settings import Settings
 from otel_llm_collector.signals import TRACES
-from otel_llm_collector.store import Store
-from otel_llm_collector.wal import Log
 from tests.support.endpoint import HttpEndpoint, Said, Sent
 from tests.support.journal import Mark
 from tests.support.power import Disk

@@ -7,7 +7,7 @@ from typing import Any
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
-from otel_llm_collector.store import literal
+from otel_llm_collector.clickhouse.store import literal
 
 from .landing import Lander
 from .otlp import START, attributes

@@ -14,8 +14,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otel_llm_collector.record import Record, digest
-from otel_llm_collector.segment import Segment, identity
+from otel_llm_collector.log.record import Record, digest
+from otel_llm_collector.log.segment import Segment, identity
 from otel_llm_collector.signals import TRACES
 
 _DAY = 86_400_000_000_000

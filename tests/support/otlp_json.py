@@ -14,7 +14,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_llm_collector.errors import Malformed
-from otel_llm_collector.otlp_json import to_protobuf
+from otel_llm_collector.otlp.json_body import to_protobuf
 
 SPAN = "resourceSpans[0].scopeSpans[0].spans[0]"
 """The path of the span that :func:`traces` makes."""

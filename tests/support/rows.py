@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from otel_llm_collector.store import Store, literal
+from otel_llm_collector.clickhouse.store import Store, literal
 
 from .reference import Row, Rows, double
 

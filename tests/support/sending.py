@@ -10,13 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from otel_llm_collector.endpoint import endpoints
-from otel_llm_collector.forwarding import Forwarding
-from otel_llm_collector.record import Record, digest
-from otel_llm_collector.segment import Segment, make_folder
+from otel_llm_collector.forwarding.endpoint import endpoints
+from otel_llm_collector.forwarding.forwarders import Forwarding
+from otel_llm_collector.log.record import Record, digest
+from otel_llm_collector.log.segment import Segment, make_folder
+from otel_llm_collector.log.wal import Log
 from otel_llm_collector.settings import Forward, Settings
 from otel_llm_collector.signals import SIGNALS, TRACES, Signal
-from otel_llm_collector.wal import Log
 
 WAIT_S = 30
 _T = TypeVar("_T")

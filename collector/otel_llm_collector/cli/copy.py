@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from otel_llm_collector.partition import Copied
+    from otel_llm_collector.copying.partition import Copied
 
 
 def copy(
@@ -15,7 +15,7 @@ def copy(
     destination: Annotated[str, typer.Option("--to", help="Store to write; its tables are made where there are none.")],
 ) -> None:
     """Copy everything from one store to another, each row once; a copy that broke off goes on when it is run again."""
-    from otel_llm_collector.copy import copy
+    from otel_llm_collector.copying.copy import copy
 
     rows = 0
 

@@ -25,7 +25,7 @@ def create(
     data: Data = DATA,
 ) -> None:
     """Make a key and print it: it is kept nowhere."""
-    from otel_llm_collector.keys import KeyFile
+    from otel_llm_collector.door.keys import KeyFile
 
     typer.echo(KeyFile(data).create(name, scope or (), tenant, expires))
 
@@ -33,7 +33,7 @@ def create(
 @app.command("list")
 def show(data: Data = DATA, as_json: Json = False) -> None:
     """All keys by name, those that are not valid any more too."""
-    from otel_llm_collector.keys import KeyFile
+    from otel_llm_collector.door.keys import KeyFile
 
     rows = [
         {
@@ -67,7 +67,7 @@ def show(data: Data = DATA, as_json: Json = False) -> None:
 @app.command()
 def revoke(name: Name, data: Data = DATA) -> None:
     """Make a key invalid, within a second; its name stays taken."""
-    from otel_llm_collector.keys import KeyFile
+    from otel_llm_collector.door.keys import KeyFile
 
     KeyFile(data).revoke(name)
     typer.echo(f"Key {name} is revoked.")

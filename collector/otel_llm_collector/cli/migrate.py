@@ -14,8 +14,8 @@ def migrate(
     ],
 ) -> None:
     """Make the tables of a ClickHouse server or cluster, or bring them up to date; a collector does so as it starts."""
-    from otel_llm_collector.migrations import migrate
-    from otel_llm_collector.store import Store
+    from otel_llm_collector.clickhouse.migrations import migrate
+    from otel_llm_collector.clickhouse.store import Store
 
     where = Store(store)
     try:

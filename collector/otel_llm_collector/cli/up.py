@@ -74,7 +74,7 @@ def _announce(running: Running, settings: Settings) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from otel_llm_collector.keys import KeyFile
+    from otel_llm_collector.door.keys import KeyFile
     from otel_llm_collector.pages import is_loopback
 
     data = settings.data.as_posix()

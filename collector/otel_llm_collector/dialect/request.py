@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from otel_llm_collector.access import bearer
+from otel_llm_collector.door.access import bearer
 from otel_llm_collector.errors import QueryRefused
 
 from . import compression

@@ -8,7 +8,7 @@ import re
 from aiohttp import web
 
 from otel_llm_collector.errors import CollectorError, QueryRefused, StoreError, StoreUnavailable
-from otel_llm_collector.query import Answer
+from otel_llm_collector.sql.query import Answer
 
 from . import compression, native
 from .request import Question

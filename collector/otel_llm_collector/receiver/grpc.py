@@ -8,16 +8,16 @@ from typing import NoReturn
 import grpc
 import grpc.aio
 
-from otel_llm_collector.access import INGEST, Access, bearer
-from otel_llm_collector.counts import Counts
+from otel_llm_collector.door.access import INGEST, Access, bearer
+from otel_llm_collector.door.gate import Gate
+from otel_llm_collector.door.peers import grpc_peer
 from otel_llm_collector.errors import CollectorError, LogFull, Malformed
-from otel_llm_collector.gate import Gate
-from otel_llm_collector.intake import Intake
-from otel_llm_collector.peers import grpc_peer
+from otel_llm_collector.measures.counts import Counts
 from otel_llm_collector.settings import Settings
 from otel_llm_collector.signals import SIGNALS, Signal
 
 from . import status
+from .intake import Intake
 from .room import Room
 
 _CODES = {

@@ -9,19 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from aiohttp import web
 from google.protobuf.message import Message
 
-from otel_llm_collector.access import INGEST, bearer
-from otel_llm_collector.counts import Counts, Door, Reason
+from otel_llm_collector.door.access import INGEST, bearer
+from otel_llm_collector.door.gate import Gate
+from otel_llm_collector.door.listen import listen
+from otel_llm_collector.door.peers import peer
 from otel_llm_collector.errors import AccessDenied, LogFull, Malformed
-from otel_llm_collector.gate import Gate
-from otel_llm_collector.intake import Intake
-from otel_llm_collector.listen import listen
-from otel_llm_collector.otlp_json import response_json, to_protobuf
-from otel_llm_collector.peers import peer
+from otel_llm_collector.measures.counts import Counts, Door, Reason
+from otel_llm_collector.otlp.json_body import response_json, to_protobuf
 from otel_llm_collector.settings import DRAIN_S
 from otel_llm_collector.signals import SIGNALS, Signal
 
 from . import status
 from .inflate import TooLarge, UnknownEncoding, inflate
+from .intake import Intake
 from .room import Lease, Room
 
 _PROTOBUF = "application/x-protobuf"

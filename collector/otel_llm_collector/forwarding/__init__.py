@@ -1,0 +1,1 @@
+"""Segments sent on, as they are, to other OTLP endpoints."""

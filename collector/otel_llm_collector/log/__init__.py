@@ -1,0 +1,1 @@
+"""The write-ahead log: records in segments, on a bounded disk."""

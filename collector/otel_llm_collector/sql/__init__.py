@@ -1,0 +1,1 @@
+"""Questions of others: one statement, read-only, within limits."""
