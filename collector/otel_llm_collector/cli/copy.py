@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from otel_llm_collector.copying.partition import Copied
+    from otel_llm_collector.copying.day import Copied
 
 
 def copy(
@@ -24,12 +24,12 @@ def copy(
         rows += copied.rows
         typer.echo(_line(copied))
 
-    copy(source, destination, told)
+    copy(source, destination, told, lambda warning: typer.echo(warning, err=True))
     typer.echo(f"{rows} rows are at the destination; its views have made the tables that derive from them.")
 
 
 def _line(copied: Copied) -> str:
-    what = f"{copied.table} {copied.partition}".rstrip()
+    what = f"{copied.table} {copied.day}".rstrip()
     there = f", {copied.already} of them before" if copied.already else ""
     if copied.more:
         return (

@@ -13,15 +13,19 @@ from typing import Any, Protocol
 from otel_llm_collector.clickhouse.store import Store
 
 
-class Source(Protocol):
+class Readable(Protocol):
+    """What answers questions: either end of a copy."""
+
+    def raw(self, sql: str, format: str) -> bytes:
+        """The answer to a question in a format of ClickHouse."""
+
+
+class Source(Readable, Protocol):
     """Where a copy reads."""
 
     @property
     def clustered(self) -> bool:
         """Whether its tables are distributed over local ones."""
-
-    def raw(self, sql: str, format: str) -> bytes:
-        """The answer to a question in a format of ClickHouse."""
 
     def close(self) -> None: ...
 
@@ -62,9 +66,9 @@ def open_source(store: Store) -> Source:
     return Apart(store.url) if store.embedded else Server(store)
 
 
-def rows(source: Source, sql: str) -> list[dict[str, Any]]:
+def rows(readable: Readable, sql: str) -> list[dict[str, Any]]:
     """The rows of a question, a dictionary each."""
-    return [json.loads(line) for line in source.raw(sql, "JSONEachRow").splitlines()]
+    return [json.loads(line) for line in readable.raw(sql, "JSONEachRow").splitlines()]
 
 
 def _end_with_parent() -> None:
