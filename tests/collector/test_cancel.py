@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from otel_llm_collector.app import Collector
+from otel_llm_collector.settings import Settings
 from tests.collector.conftest import Start
 from tests.support.clickhouse import ClickHouse
-from tests.support.collector import Handle, get, start_collector
-from tests.support.questions import ENDLESS, ask
+from tests.support.collector import Handle, get, send, start_collector
+from tests.support.questions import DEAF, ENDLESS, ask
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +69,72 @@ class Endless:
 def test_a_question_is_stopped_by_its_id(patient: Handle) -> None:
     """As DBeaver's button does it; an id is one question's as long as that runs."""
     endless = Endless(patient)
-    assert ask(patient, "KILL QUERY WHERE query_id = 'other'")[2] == b"waiting\tother\n"
+    assert ask(patient, "KILL QUERY WHERE query_id = 'other'")[::2] == (200, b"")
     assert endless.runs
     assert ask(patient, "KILL QUERY WHERE query_id = 'mine' SYNC")[2] == b"waiting\tmine\n"
     assert endless.wait() == "394"
     assert ask(patient, "KILL QUERY WHERE 1")[0] == 403
     assert ask(patient, "SELECT 1", query_id="mine")[2] == b"1\n"
+
+
+def test_who_comes_second_with_an_id_stops_nothing_by_going_away(patient: Handle) -> None:
+    """Refused or not yet, it is not the one that has the id."""
+    endless = Endless(patient)
+    where = urlsplit(patient.api)
+    for _ in range(5):
+        with closing(HTTPConnection(where.hostname or "", where.port, timeout=60)) as second:
+            second.request("POST", "/?query_id=mine", "SELECT 1 UNION ALL SELECT 2")
+        with closing(HTTPConnection(where.hostname or "", where.port, timeout=60)) as second:
+            second.request("POST", "/?query_id=mine", "SELECT 1")
+            assert second.getresponse().status == 500
+    assert ask(patient, "SELECT 1")[0] == 200
+    assert endless.runs
+    assert ask(patient, "KILL QUERY WHERE query_id = 'mine' SYNC")[0] == 200
+    assert endless.wait() == "394"
+
+
+def test_stopping_leaves_no_handles(server: ClickHouse, tmp_path: Path) -> None:
+    """Of the store, however many clients go away."""
+    settings = Settings(tmp_path, server.url, grpc_port=0, http_port=0, api_port=0, query_seconds=36_000)
+    with Collector(settings) as collector:
+        assert collector.running is not None
+        where = urlsplit(collector.running.api)
+
+        def go_away() -> None:
+            with closing(HTTPConnection(where.hostname or "", where.port, timeout=60)) as connection:
+                connection.request("POST", "/", ENDLESS)
+                get(collector.running.api + "/livez")  # type: ignore[union-attr]  # it has come by now
+
+        handles = collector._engine.store._clients
+        for _ in range(12):  # each of the threads has asked, and stopped, something
+            go_away()
+        assert send("POST", collector.running.api, b"SELECT 1")[0] == 200
+        before = len(handles)
+        for _ in range(12):
+            go_away()
+        assert send("POST", collector.running.api, b"SELECT 1")[0] == 200
+        assert len(handles) == before
+
+
+def test_a_call_that_nothing_stops_holds_nobody_up(start: Start, tmp_path: Path) -> None:
+    """Its client is told that the time is over, others that there is no thread for them; and the collector ends."""
+    collector = start(tmp_path / "data", query_seconds=1)
+    told: list[str] = []
+
+    def wait() -> None:
+        told.append(ask(collector, DEAF)[1]["X-ClickHouse-Exception-Code"])
+
+    threads = [threading.Thread(target=wait) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    code, headers, answer = ask(collector, "SELECT 1")
+    assert (code, headers["X-ClickHouse-Exception-Code"]) == (503, "202")
+    assert answer == b"Code: 202. DB::Exception: No thread was free for 1 second. (TOO_MANY_SIMULTANEOUS_QUERIES)\n"
+    assert send("POST", f"{collector.api}/v1/flush", b"")[0] == 200
+    assert told == ["159"] * 4
+    assert collector.stop() == 0
 
 
 def test_a_collector_that_stops_does_not_wait_for_questions(start: Start, tmp_path: Path) -> None:

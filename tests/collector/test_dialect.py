@@ -113,6 +113,7 @@ def test_the_time_zone_is_that_of_the_question(collector: Handle) -> None:
     assert ask(collector, sql)[2] == b"1970-01-01 00:00:00\n"
     code, headers, answer = ask(collector, sql, session_timezone="Asia/Tokyo")
     assert (code, headers["X-ClickHouse-Timezone"], answer) == (200, "Asia/Tokyo", b"1970-01-01 09:00:00\n")
+    assert ask(collector, sql, session_timezone="")[1]["X-ClickHouse-Timezone"] == "UTC"
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,12 @@ def test_errors_have_the_number_and_the_status_of_clickhouse(
         ({"max_execution_time": "soon"}, 400, "max_execution_time is 'soon'; it must be a number."),
         ({"max_execution_time": "nan"}, 400, "max_execution_time is 'nan'; it must be a number."),
         ({"param_a b": "1"}, 400, "a name has letters, digits and _ only"),
-        ({"session_timezone": "Nowhere\r\nX-Evil: 1"}, 400, "Invalid time zone"),
+        ({"session_timezone": "Nowhere\r\nX-Evil: 1"}, 400, "Setting session_timezone: Invalid time zone"),
+        ({"max_block_size": "x"}, 400, "max_block_size is 'x'; it must be a number."),
+        ({"max_rows_to_read": "-1"}, 400, "Code: 72. DB::Exception: Setting max_rows_to_read: "),
+        ({"final": "2"}, 500, "Setting final: Cannot parse bool"),
+        ({"format_csv_delimiter": "ab"}, 500, "Setting format_csv_delimiter: "),
+        ({"result_overflow_mode": "break", "limit": "x"}, 400, "limit is 'x'; it must be a number."),
     ],
 )
 def test_what_cannot_be_understood_is_said(collector: Handle, query: dict[str, str], status: int, words: str) -> None:
@@ -258,6 +264,11 @@ def test_limits_may_be_lowered_never_raised(collector: Handle, start: Start, tmp
     cut = ask(collector, "SELECT number FROM numbers(100000)", max_result_rows="10", result_overflow_mode="break",
               max_block_size="10")  # fmt: skip
     assert (cut[0], len(cut[2].splitlines())) == (200, 10)
+    for limit, rows in (("0", 10), ("3", 3), ("100", 10)):
+        cut = ask(small, "SELECT number FROM numbers(30000000)", result_overflow_mode="break", limit=limit,
+                  max_block_size="30000000")  # fmt: skip
+        assert (cut[0], len(cut[2].splitlines())) == (200, rows)
+    assert ask(small, "SELECT number FROM numbers(5)", max_block_size="0")[0] == 200
 
 
 def test_settings_that_change_how_an_answer_is_written(collector: Handle) -> None:
@@ -301,8 +312,9 @@ def test_settings_that_change_how_an_answer_is_written(collector: Handle) -> Non
 )
 def test_other_settings_are_refused(collector: Handle, setting: tuple[str, str]) -> None:
     """With the number of READONLY."""
-    code, headers, answer = ask(collector, "SELECT 1", **dict([setting]))
+    code, headers, answer = ask(collector, "SELECT 1", query_id="mine", **dict([setting]))
     assert (code, headers["X-ClickHouse-Exception-Code"]) == (403, "164")
+    assert headers["X-ClickHouse-Query-Id"] == "mine"
     assert setting[0] in answer.decode()
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from otel_llm_collector.dialect.native import versioned
+from otel_llm_collector.errors import StoreError
+from otel_llm_collector.sql.task import Task
 from tests.support.collector import Handle
 from tests.support.questions import ask
 
@@ -122,3 +125,24 @@ def test_columns_whose_end_cannot_be_found(collector: Handle, kind: str) -> None
     code, headers, answer = ask(collector, f"SELECT {kind}", default_format="Native", client_protocol_version="54460")
     assert (code, headers["X-ClickHouse-Exception-Code"]) == (501, "48")
     assert b"cannot be sent to this client: cast it" in answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "ends"),
+    [("String", b"\xc0\x9a\x0c", b""), ("Array(String)", b"\x01", (200_000).to_bytes(8, "little"))],
+)
+def test_many_texts_are_given_up_with_their_question(kind: str, rows: bytes, ends: bytes) -> None:
+    """Each is stepped over; in between is time to see that nobody waits any more."""
+    block = b"\x01" + rows + b"\x01c" + bytes([len(kind)]) + kind.encode() + ends + b"\x00" * 200_000
+    task = Task()
+    asked = 0
+
+    def go_on() -> None:
+        nonlocal asked
+        asked += 1
+        task.cancelled = asked == 3
+        task.go_on()
+
+    with pytest.raises(StoreError, match="Query was cancelled"):
+        versioned(block, go_on)
+    assert asked == 3

@@ -45,6 +45,8 @@ SELECT if(grouping(provider) = 1, 'all', provider) FROM llm_calls GROUP BY GROUP
 SELECT 1 WHERE EXISTS (SELECT 1)
 SELECT name FROM system.columns WHERE database = currentDatabase() AND table = 'llm_calls'
 SELECT count() FROM default.otel_traces
+SELECT arrayReduce('quantilesExact(0.5, 0.9)', [1, 2]), arrayReduce('uniqIf', [1], [1])
+SELECT finalizeAggregation(initializeAggregation('sumState', 1))
 SELECT * FROM (VALUES ('a', 1))
 DESCRIBE llm_calls
 SHOW TABLES
@@ -142,6 +144,25 @@ SELECT showCertificate()
 SELECT addressToLine(1)
 SELECT AIGenerate('x')
 SELECT nosuchfunction(1)
+SELECT kolmogorovSmirnovTest('two-sided', 'exact')(1, 1)
+SELECT kolmogorovSmirnovTestIf('two-sided', 'exact')(1, 1, 1)
+SELECT arrayReduce('kolmogorovSmirnovTest', [1, 2], [0, 1])
+SELECT arrayReduce('sumForEach'||'', [[1]])
+SELECT arrayReduce(concat('su', 'm'), [1])
+SELECT arrayMap(arrayReduce, ['sum'], [[1]])
+SELECT initializeAggregation('groupFormatState', 1)
+SELECT arrayReduceInRanges('sum', [(1, 2)], [1, 2])
+SELECT seriesDecomposeSTL([1, 2, 1, 2, 1, 2, 1, 2], 2)
+SELECT hierarchicalKMeans(2, 2, 2, 4)([1.0])
+SELECT corrMatrix(1, 2)
+SELECT groupFormat('CSV')(1)
+SELECT flameGraph([1])
+SELECT estimateCompressionRatio(1)
+SELECT aggThrow(1)(1)
+SELECT ST_AsMVT('x')(1)
+SELECT printf('%9d', 1)
+SELECT * FROM INFORMATION_SCHEMA.nosuch
+SHOW TABLES FROM otherdatabase
 """
 
 
@@ -168,6 +189,17 @@ def test_everything_else_is_refused(reader: Reader, tmp_path: Path, sql: str) ->
         ("DROP TABLE llm_calls", "This endpoint answers SELECT, DESCRIBE, SHOW and EXISTS only."),
         ("SELEC 1", "Code: 62. DB::Exception: Syntax error"),
         ("SELECT * FROM nosuchtable", "Code: 60. DB::Exception: Unknown table expression identifier 'nosuchtable'"),
+        (
+            "SELECT arrayReduce(upper('x'), [1])",
+            "arrayReduce is allowed here with the name of a function that is written",
+        ),
+        ("SELECT arrayReduce('aggThrow', [1])", "Function aggThrow is not known, or not allowed here."),
+        (f"SELECT quantiles({', '.join(['0.5'] * 101)})(1)", "More than 100 parameters of quantiles are not allowed"),
+        (
+            f"SELECT arrayReduce('quantiles({', '.join(['0.5'] * 101)})', [1])",
+            "More than 100 parameters of arrayReduce are not allowed here.",
+        ),
+        ("SELECT repeat('a', 1000) FROM numbers(300000)", "the answer has more than 256 MiB as JSON."),
         ("SELECT {a:UInt8}", "Code: 456. DB::Exception: Substitution `a` is not set"),
         ("  ", "The statement is empty."),
     ],

@@ -144,7 +144,7 @@ async def _serve(folder: Path, port: int, native: int = 0, *shards: int) -> None
             if (folder / _VERSION).exists():
                 text = text.replace("version()", f"'{(folder / _VERSION).read_text()}' AS version")
             if of_go:
-                block = versioned(engine.ask(text, "Native", database, settings))
+                block = versioned(engine.ask(text, "Native", database, settings), lambda: None)
                 return 200, framed(block, "lz4") if asked.get("compress") == "1" else block, "Native"
             return 200, engine.ask(text, "TabSeparated", database, settings, parameters), "TabSeparated"
         except RuntimeError as error:

@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 from tests.support.collector import Handle, send
 
 ENDLESS = "SELECT count() FROM numbers(1000000000000000)"
+DEAF = "SELECT hasAll(materialize(range(3000000)), materialize(arrayReverse(range(3000000))))"
+"""One call that takes longer than any test, and which ClickHouse itself cannot interrupt."""
 
 
 def ask(collector: Handle, sql: str | bytes, headers: dict[str, str] | None = None, **query: str) -> Any:

@@ -37,10 +37,13 @@ _NAMED = re.compile(r"(?:`(?:[^`\\]|\\.)*`|\w+) (?=\S)")
 
 Skip = Callable[[bytes, int, int], int]
 """Of some bytes, a place in them and a number of rows: the place behind the values."""
+GoOn = Callable[[], None]
+"""Raises when the client has gone, or the time is over."""
+_TEXTS_AT_ONCE = 65_536
 
 
-def versioned(answer: bytes) -> bytes:
-    """The blocks of an answer, each with a head and each column with its byte."""
+def versioned(answer: bytes, go_on: GoOn) -> bytes:
+    """The blocks of an answer, each with a head and each column with its byte; asks now and then whether to go on."""
     parts: list[bytes] = []
     at = 0
     while at < len(answer):
@@ -54,27 +57,27 @@ def versioned(answer: bytes) -> bytes:
             size, begin = _varint(answer, at)
             at = begin + size
             parts += [answer[start:at], _ORDINARY]
-            start, at = at, _behind(answer[begin:at].decode(), answer, at, rows)
+            start, at = at, _behind(answer[begin:at].decode(), answer, at, rows, go_on)
             parts.append(answer[start:at])
     return b"".join(parts)
 
 
-def _behind(kind: str, data: bytes, at: int, rows: int) -> int:
+def _behind(kind: str, data: bytes, at: int, rows: int, go_on: GoOn) -> int:
     """The place behind a column's values."""
     if not rows:
         return at
     try:
-        prefix, skip = _column(kind)
+        prefix, skip = _column(kind, go_on)
         return skip(data, at + prefix, rows)
     except RecursionError:
         raise QueryRefused("A column whose type is nested so deeply cannot be sent to this client.") from None
 
 
-def _column(kind: str) -> tuple[int, Skip]:
+def _column(kind: str, go_on: GoOn) -> tuple[int, Skip]:
     """How many bytes come before all values of a type, and how to skip the values."""
     name, inner = _split(_SHAPES.get(kind, kind))
     if name == "String":
-        return 0, _strings
+        return 0, _texts(go_on)
     if name in _SIZES:
         return 0, _fixed(_SIZES[name])
     if name == "FixedString":
@@ -85,21 +88,19 @@ def _column(kind: str) -> tuple[int, Skip]:
     if name.startswith("Interval"):
         return 0, _fixed(8)
     if name == "SimpleAggregateFunction":
-        return _column(inner[1])
+        return _column(inner[1], go_on)
     if name == "Nullable":
-        prefix, skip = _column(inner[0])
+        prefix, skip = _column(inner[0], go_on)
         return prefix, lambda data, at, rows: skip(data, at + rows, rows)
     if name == "LowCardinality":
         outer, key = _split(inner[0])  # a missing value is one of the distinct ones
-        return 8, _dictionary(_column(key[0] if outer == "Nullable" else inner[0])[1])
+        return 8, _dictionary(_column(key[0] if outer == "Nullable" else inner[0], go_on)[1])
     if name == "Array":
-        return _array(_column(inner[0]))
-    if name == "Map":
-        return _array(_tuple(inner))
-    if name == "Nested":
-        return _array(_tuple(inner))
+        return _array(_column(inner[0], go_on))
+    if name in ("Map", "Nested"):
+        return _array(_tuple(inner, go_on))
     if name == "Tuple" and inner:
-        return _tuple(inner)
+        return _tuple(inner, go_on)
     raise QueryRefused(
         f"A column of type {kind} cannot be sent to this client: cast it, for example with toString.", _NOT_IMPLEMENTED
     )
@@ -123,6 +124,18 @@ def _split(kind: str) -> tuple[str, list[str]]:
 
 def _fixed(size: int) -> Skip:
     return lambda data, at, rows: at + size * rows
+
+
+def _texts(go_on: GoOn) -> Skip:
+    """Each text has to be stepped over, which takes a while for many."""
+
+    def skip(data: bytes, at: int, rows: int) -> int:
+        for done in range(0, rows, _TEXTS_AT_ONCE):
+            go_on()
+            at = _strings(data, at, min(rows - done, _TEXTS_AT_ONCE))
+        return at
+
+    return skip
 
 
 def _strings(data: bytes, at: int, rows: int) -> int:
@@ -170,9 +183,9 @@ def _array(column: tuple[int, Skip]) -> tuple[int, Skip]:
     return prefix, skip
 
 
-def _tuple(inner: list[str]) -> tuple[int, Skip]:
+def _tuple(inner: list[str], go_on: GoOn) -> tuple[int, Skip]:
     """One column after the other; what comes before their values comes before all of them."""
-    columns = [_column(_NAMED.sub("", part, count=1) if _NAMED.match(part) else part) for part in inner]
+    columns = [_column(_NAMED.sub("", part, count=1) if _NAMED.match(part) else part, go_on) for part in inner]
 
     def skip(data: bytes, at: int, rows: int) -> int:
         for _, values in columns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -22,7 +23,7 @@ _STATUS = {
     408: (159,),
     413: (229,),
     501: (48,),
-    503: (76, 209, 439),
+    503: (76, 202, 209, 439),
 }
 """ClickHouse's own HTTP status by the number of its error, and 403 for READONLY; it is 500 for all others."""
 _STATUS_OF = {code: status for status, codes in _STATUS.items() for code in codes}
@@ -34,6 +35,7 @@ _NAMES = {
     81: "UNKNOWN_DATABASE",
     164: "READONLY",
     168: "TOO_BIG_AST",
+    202: "TOO_MANY_SIMULTANEOUS_QUERIES",
     209: "SOCKET_TIMEOUT",
     216: "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING",
     229: "QUERY_IS_TOO_LARGE",
@@ -45,11 +47,12 @@ _TEXTS = ("Pretty", "Vertical", "Markdown", "Values", "SQLInsert", "Null", "RawB
 _LINES = re.compile(r"JSON\w*EachRow(?!WithProgress)\w*|JSONL|JSONLines|NDJSON|PrettyJSON\w+|PrettyNDJSON")
 
 
-def encoded(question: Question, answer: Answer) -> bytes:
-    """The body as the client wants it; takes as long as the answer is large."""
+def encoded(question: Question, answer: Answer, go_on: Callable[[], None]) -> bytes:
+    """The body as the client wants it; takes as long as the answer is large, and stops where ``go_on`` raises."""
     body = answer.body
     if answer.format == "Native" and question.revision >= native.REVISION:
-        body = native.versioned(body)
+        body = native.versioned(body, go_on)
+    go_on()
     if question.frames:
         return compression.framed(body, question.frames)
     return compression.CODINGS[question.coding](body) if question.coding else body
@@ -68,7 +71,7 @@ def response(question: Question, answer: Answer, body: bytes) -> web.Response:
     headers = {
         "Content-Type": content_type(answer.format),
         "X-ClickHouse-Format": answer.format,
-        "X-ClickHouse-Timezone": question.settings.get("session_timezone", "UTC"),
+        "X-ClickHouse-Timezone": question.settings.get("session_timezone") or "UTC",
         "X-ClickHouse-Summary": json.dumps({name: str(value) for name, value in summary.items()}),
         **_own(question.query_id),
     }

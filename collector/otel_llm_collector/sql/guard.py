@@ -16,7 +16,7 @@ from typing import Any
 
 from otel_llm_collector.errors import QueryRefused
 
-from .statement import VIEWS
+from .views import Views
 
 _KINDS = """
     SelectWithUnionQuery SelectIntersectExceptQuery SelectQuery ExpressionList Function Identifier Literal Asterisk
@@ -29,20 +29,6 @@ _NODES = frozenset(_KINDS.split())
 _TABLE_FUNCTIONS = frozenset(
     {"numbers", "zeros", "values", "sqlstandardvalues", "generateseries", "generate_series", "null"}
 )
-_INFORMATION = frozenset(
-    {
-        "character_sets",
-        "collations",
-        "columns",
-        "engines",
-        "key_column_usage",
-        "referential_constraints",
-        "schemata",
-        "statistics",
-        "tables",
-        "views",
-    }
-)
 _SYNTAX = frozenset({"lambda", "exists", "grouping"})
 _MEMBERSHIP = re.compile(r"(global)?(not)?(null)?in(ignoreset)?", re.IGNORECASE)
 _COMBINATOR = re.compile(
@@ -50,13 +36,19 @@ _COMBINATOR = re.compile(
 )
 _CASTS = frozenset({"cast", "_cast", "accuratecast", "accuratecastordefault", "accuratecastornull"})
 _STATE = re.compile(r"\bAggregateFunction\b")
+_BY_NAME = frozenset({"arrayreduce", "initializeaggregation"})
+"""Functions that call another one, whose name is the text of their first argument."""
+_CALLED = re.compile(r"\\'(\w+)(?:\(([\w., ]*)\))?\\'", re.ASCII)
+_MOST_PARAMETERS = 100
+"""Of ``quantiles(…)(x)`` and its like: each one is another pass over all values, which nothing interrupts."""
 _LINE = re.compile(r"( *)(\S+)(?: +(.*?))??(?: \(alias .*\))?(?: \(children \d+\))?")
+_TOO_BIG = 168
 _TABLE = re.compile(r"(?:(\w+)\.)?(\w+)", re.ASCII)
 _LIKE = r"(?: (?:NOT )?I?LIKE '[^'\\]*')?(?: LIMIT \d+)?"
 _DATABASES = re.compile(rf"SHOW DATABASES({_LIKE})")
+_IS_DATABASE = re.compile(r"EXISTS DATABASE (\w+)", re.ASCII)
 _LISTS = re.compile(
-    rf"SHOW (?:FULL )?TABLES(?: FROM (\w+))?{_LIKE}|SHOW (?:FUNCTIONS|SETTINGS|ENGINES){_LIKE}|EXISTS DATABASE \w+",
-    re.ASCII,
+    rf"SHOW (?:FULL )?TABLES(?: FROM (\w+))?{_LIKE}|SHOW (?:FUNCTIONS|SETTINGS|ENGINES){_LIKE}", re.ASCII
 )
 _ABOUT = re.compile(
     r"(DESCRIBE TABLE|SHOW CREATE TABLE|SHOW CREATE VIEW|EXISTS TABLE|EXISTS VIEW) ((?:\w+\.)?\w+)"
@@ -77,13 +69,13 @@ class _Node:
 class Guard:
     """The rules for one store; ``functions`` are the rows of ``schemas/allowed_functions.sql``.
 
-    ``views`` are the system tables that can be seen. In an embedded store the name of a table may be that of a file.
+    ``views`` stand for the system tables that can be seen. In an embedded store the name of a table may be that of a
+    file.
     """
 
-    def __init__(
-        self, functions: Iterable[Mapping[str, Any]], views: Iterable[str], database: str, embedded: bool
-    ) -> None:
-        self._views = frozenset(views)
+    def __init__(self, functions: Iterable[Mapping[str, Any]], views: Views, database: str, embedded: bool) -> None:
+        self._views = views
+        self._seen = views.tables
         self._database = database
         self._embedded = embedded
         self._allowed: set[str] = set(_SYNTAX)
@@ -101,12 +93,15 @@ class Guard:
             if row["is_aggregate"]:
                 self._aggregates.add(name)
         self._refused -= {name.lower() for name in self._allowed}
+        self._refused |= _BY_NAME  # as in arrayMap(arrayReduce, …), where nobody looks at what they are told to call
 
     def simple(self, statement: str) -> str | None:
         """What to ask for SHOW, DESCRIBE or EXISTS of something that may be seen; ``None`` for other statements."""
         if like := _DATABASES.fullmatch(statement):
             named = like[1].replace(" ", " WHERE name ", 1) if "LIKE" in like[1] else like[1]
-            return f"SELECT name FROM {VIEWS}.databases{named}"  # noqa: S608  it has no other text than a LIKE
+            return f"SELECT name FROM {self._views.system}.databases{named}"  # noqa: S608  it has no text but a LIKE
+        if known := _IS_DATABASE.fullmatch(statement):
+            return f"SELECT count() > 0 AS result FROM {self._views.system}.databases WHERE name = '{known[1]}'"  # noqa: S608  a word
         if listed := _LISTS.fullmatch(statement):
             return self._of(listed, 1)
         if about := _ABOUT.fullmatch(statement):
@@ -115,12 +110,14 @@ class Guard:
         return None
 
     def _of(self, statement: re.Match[str], group: int) -> str:
-        """The statement, of our views where it names the database of system tables."""
+        """The statement, of our views where it names a database that they stand for."""
         database = statement[group]
-        if database not in (None, "system", VIEWS, self._database) and database.lower() != "information_schema":
+        if database in (None, self._database):
+            return statement[0]
+        if database not in self._views.instead:
             raise QueryRefused(f"Database {database} is not allowed here: only tables of {self._database} can be read.")
         start, end = statement.span(group)
-        return statement[0][:start] + VIEWS + statement[0][end:] if database == "system" else statement[0]
+        return statement[0][:start] + self._views.instead[database] + statement[0][end:]
 
     def check(self, tree: str) -> None:
         """Raise ``QueryRefused`` unless everything in the answer of EXPLAIN AST is allowed."""
@@ -142,7 +139,11 @@ class Guard:
             return
         if not self._is_allowed(name):
             raise QueryRefused(f"Function {name} is not known, or not allowed here.")
-        arguments = node.children[0].children if node.children else []
+        arguments, parameters = ([*(part.children for part in node.children), [], []])[:2]
+        if len(parameters) > _MOST_PARAMETERS:
+            raise QueryRefused(f"More than {_MOST_PARAMETERS} parameters of {name} are not allowed here.", _TOO_BIG)
+        if name.lower() in _BY_NAME:
+            self._named(name, arguments)
         if _MEMBERSHIP.fullmatch(name) and arguments and arguments[-1].kind == "Identifier":  # x IN table
             self._table(arguments[-1].name)
         # The states of aggregate functions are not made to be read from bytes that somebody made up.
@@ -150,6 +151,16 @@ class Guard:
             kind.kind != "Literal" or _STATE.search(kind.line) for kind in arguments[1:2]
         ):
             raise QueryRefused(f"{name} is allowed here to a type that is written out and no AggregateFunction.")
+
+    def _named(self, name: str, arguments: list[_Node]) -> None:
+        """Check the function that another one is told to call."""
+        called = _CALLED.fullmatch(arguments[0].name) if arguments and arguments[0].kind == "Literal" else None
+        if called is None:
+            raise QueryRefused(f"{name} is allowed here with the name of a function that is written out.")
+        if not self._is_allowed(called[1]):
+            raise QueryRefused(f"Function {called[1]} is not known, or not allowed here.")
+        if (called[2] or "").count(",") >= _MOST_PARAMETERS:
+            raise QueryRefused(f"More than {_MOST_PARAMETERS} parameters of {name} are not allowed here.", _TOO_BIG)
 
     def _is_allowed(self, name: str) -> bool:
         if name in self._allowed or name.lower() in self._allowed_folded:
@@ -167,14 +178,9 @@ class Guard:
                 f"Table {name} is not allowed here: the names of tables have letters, digits and _ only."
             )
         database, table = parts[1] or self._database, parts[2]
-        if database.lower() == "information_schema":
-            known = table.lower() in _INFORMATION
-        elif database == VIEWS:
-            known = table in self._views
-        else:
-            known = database == self._database
-        if not known:
-            shown = f"system.{table}" if database == VIEWS else name
+        if database != self._database and (database, table) not in self._seen:
+            of = {own: theirs for theirs, own in reversed(self._views.instead.items())}
+            shown = f"{of[database]}.{table}" if database in of else name
             raise QueryRefused(f"Table {shown} is not allowed here: only tables of {self._database} can be read.")
         # The embedded engine takes a table that it does not have for a file of this name.
         if self._embedded and (Path(name).is_file() or Path(table).is_file()):

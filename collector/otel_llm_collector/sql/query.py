@@ -7,24 +7,22 @@ import os
 import re
 import threading
 import time
-import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from otel_llm_collector import schemas
 from otel_llm_collector.clickhouse.store import Store, literal
 from otel_llm_collector.errors import QueryRefused, StoreError
-from otel_llm_collector.settings import MIB, Settings
+from otel_llm_collector.settings import Settings
 
 from .guard import Guard
-from .session import Session, session, stop
-from .settings import changeable, merged
-from .statement import VIEWS, plain, with_format
+from .session import RESULT_BYTES, Session, session, stop
+from .settings import merged
+from .statement import plain, with_format
+from .task import Task
+from .views import Views
 
-RESULT_BYTES = 256 * MIB
-"""Most that the values of an answer may take, before they are written in a format."""
-_CANONICAL = "SELECT formatQuerySingleLine({sql:String})"
+_CANONICAL = "SELECT formatQuerySingleLine({})"
 _OWN_SCOPE = re.compile(r": In scope SELECT formatQuery.*(?= \([A-Z_]+\)$)|: In scope SELECT formatQuery.*", re.DOTALL)
 _TREE_OF = ("EXPLAIN AST SELECT * FROM (", ")")
 _DESCRIBED = re.compile(r"DESCRIBE TABLE \((.*)\)", re.DOTALL)
@@ -34,7 +32,6 @@ _WRITE = re.compile(
     r"(?:ALTER|ATTACH|BACKUP|CREATE|DELETE|DETACH|DROP|EXCHANGE|GRANT|INSERT|KILL|MOVE|OPTIMIZE|RENAME|RESTORE|REVOKE|SET"
     r"|SYSTEM|TRUNCATE|UNDROP|UPDATE)\b"
 )
-_VIEW = re.compile(r"VIEW \{views\}\.(\w+)")
 _BETWEEN = re.compile(r"\bBETWEEN\b", re.IGNORECASE)
 _MOST_BETWEENS = 16
 """ClickHouse writes ``a BETWEEN b AND c`` as two comparisons of ``a``: each one inside another doubles the text."""
@@ -42,7 +39,9 @@ _READONLY = 164
 _TOO_BIG = 168
 _SYNTAX_ERROR = 62
 _SAME_ID = 216
-_CANCELLED = 394
+_MISSING = (60, 81)
+_BLOCK_ROWS = 65_409
+"""Of a block, between which ClickHouse looks at the time."""
 _LOOKING: dict[str, str | int] = {"max_result_rows": 0, "max_result_bytes": 0, "readonly": 1}
 """For statements of our own about the one that was sent; 0 is no limit."""
 _PATIENCE_S = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -58,19 +57,6 @@ class Answer(NamedTuple):
     seconds: float
 
 
-@dataclass(slots=True)
-class _Question:
-    """One that is being answered."""
-
-    cancelled: bool = False
-    answered: threading.Event = field(default_factory=threading.Event)
-
-    def go_on(self) -> None:
-        """Raise ``StoreError`` once it is cancelled: it may have been between two statements."""
-        if self.cancelled:
-            raise StoreError("Code: 394. DB::Exception: Query was cancelled. (QUERY_WAS_CANCELLED)", _CANCELLED)
-
-
 class Query:
     """Answers questions; safe to use from many threads, as each question gets a handle of its own."""
 
@@ -84,6 +70,7 @@ class Query:
             "result_overflow_mode": "throw",
             "max_memory_usage": settings.query_memory_bytes,
             "max_threads": os.cpu_count() or 1,
+            "max_block_size": _BLOCK_ROWS,
             "max_parser_backtracks": 100_000,
             "allow_ddl": 0,
             "session_timezone": "UTC",
@@ -93,8 +80,8 @@ class Query:
         }
         self._lock = threading.Lock()
         self._guard: Guard | None = None
-        self._has_views = False
-        self._questions: dict[str, _Question] = {}
+        self._views = Views(store)
+        self._tasks: dict[str, Task] = {}
 
     def ask(
         self,
@@ -102,79 +89,93 @@ class Query:
         parameters: Mapping[str, str] | None = None,
         format: str = "JSON",
         settings: Mapping[str, str] | None = None,
-        query_id: str = "",
+        task: Task | None = None,
     ) -> Answer:
         """The answer, in ``format`` unless a FORMAT clause in the statement names another.
 
         Parameters are texts in ClickHouse's own notation, for ``{name:Type}`` in the statement; settings are those of
-        ClickHouse that may be changed; ``query_id`` is what ``cancel`` is told.
+        ClickHouse that may be changed; ``task`` is what ``cancel`` is told.
         Raises ``QueryRefused`` for what may not be asked and ``StoreError`` for what ClickHouse refuses.
         """
         started = time.monotonic()
-        query_id = query_id or str(uuid.uuid4())
-        limits = {**self._limits, "log_comment": query_id}
+        task = task or Task()
+        limits = {**self._limits, "log_comment": task.mark}
         allowed = merged(limits, settings or {})
+        task.begin(int(allowed["max_execution_time"]))
         bound = dict(parameters or {})
-        with self._asked(query_id) as question:
+        with self._asked(task):
             with session(self._store, {**limits, **_LOOKING}) as looking:
-                statement, format = self._checked(looking, question, sql, bound, format)
-            question.go_on()
+                statement, format = self._checked(looking, task, sql, bound, format)
+            if not statement:
+                return Answer(b"", format, 0, 0, time.monotonic() - started)
+            task.go_on()
             with session(self._store, allowed) as own:
-                result = own.ask(statement, format, bound)
+                try:
+                    result = own.ask(statement, format, bound)
+                except StoreError as error:
+                    if error.code in _MISSING and self._views.named(statement):
+                        self._views.forget()
+                    raise
         return Answer(result.body, format, result.rows_read, result.bytes_read, time.monotonic() - started)
 
-    def cancel(self, query_id: str) -> None:
+    def seconds(self, settings: Mapping[str, str]) -> int:
+        """How long a question with these settings may take; raises ``QueryRefused`` like ``ask``."""
+        return int(merged(self._limits, settings)["max_execution_time"])
+
+    def cancel(self, task: Task) -> None:
         """Stop a question that is being answered, and wait until it has stopped or will not."""
-        question = self._questions.get(query_id)
-        if question is not None:
-            self._cancel({query_id: question})
+        self._cancel([task])
 
     def cancel_all(self) -> None:
         """Stop everything that is being answered."""
-        self._cancel(dict(self._questions))
+        self._cancel(list(self._tasks.values()))
 
-    def _cancel(self, questions: Mapping[str, _Question]) -> None:
-        for question in questions.values():
-            question.cancelled = True
+    def _cancel(self, tasks: Sequence[Task]) -> None:
+        for task in tasks:
+            task.cancelled = True
         for pause in _PATIENCE_S:  # as they may be between two statements
-            left = {query_id: question for query_id, question in questions.items() if not question.answered.is_set()}
-            for query_id in left:
-                stop(self._store, query_id)
-            for question in left.values():
-                question.answered.wait(pause)
+            left = [task for task in tasks if not task.answered.is_set()]
+            for task in left:
+                stop(self._store, task.mark)
+            for task in left:
+                task.answered.wait(pause)
 
     @contextlib.contextmanager
-    def _asked(self, query_id: str) -> Iterator[_Question]:
-        with self._lock:
-            if query_id in self._questions:
-                raise QueryRefused(f"A query with the id {query_id} is running already.", _SAME_ID)
-            question = self._questions[query_id] = _Question()
+    def _asked(self, task: Task) -> Iterator[None]:
         try:
-            yield question
+            with self._lock:
+                if task.query_id in self._tasks:
+                    raise QueryRefused(f"A query with the id {task.query_id} is running already.", _SAME_ID)
+                self._tasks[task.query_id] = task
+            try:
+                yield
+            finally:
+                del self._tasks[task.query_id]
         finally:
-            del self._questions[query_id]
-            question.answered.set()
+            task.answered.set()
 
     def _checked(
-        self, looking: Session, question: _Question, sql: str, parameters: dict[str, str], format: str
+        self, looking: Session, task: Task, sql: str, parameters: dict[str, str], format: str
     ) -> tuple[str, str]:
-        """The statement to run in place of the one that was sent, and the format of its answer."""
+        """The statement to run in place of the one that was sent, empty for none, and the format of its answer."""
         statement, format = with_format(self._canonical(looking, sql), format)
         if kill := _KILL.fullmatch(statement):
-            self.cancel(kill[1])
-            return f"SELECT 'waiting' AS kill_status, {literal(kill[1])} AS query_id", format
-        if _READ_ONLY.fullmatch(statement):  # as it is
-            return statement, format
-        statement = plain(statement, parameters)
+            if found := self._tasks.get(kill[1]):
+                self.cancel(found)
+            only = "" if found else " WHERE 0"
+            return f"SELECT 'waiting' AS kill_status, {literal(kill[1])} AS query_id{only}", format
+        if _READ_ONLY.fullmatch(statement):
+            return "", format
+        statement = plain(statement, parameters, self._views.instead)
         guard = self._rules()
         if simple := guard.simple(statement):
             statement = simple
         else:
-            question.go_on()
+            task.go_on()
             described = _DESCRIBED.fullmatch(statement)
             guard.check(self._tree(looking, described[1] if described else statement, parameters))
-        if VIEWS in statement:
-            self._make_views()
+        if self._views.named(statement):
+            self._views.make()
         return statement, format
 
     def _canonical(self, own: Session, sql: str) -> str:
@@ -184,7 +185,7 @@ class Query:
                 f"More than {_MOST_BETWEENS} BETWEEN in a statement are not allowed here: write >= and <=.", _TOO_BIG
             )
         try:
-            answer = own.ask(_CANONICAL, "RawBLOB", {"sql": _escaped(sql)})
+            answer = own.ask(_CANONICAL.format(literal(sql).replace("\0", "\\0")), "RawBLOB")
         except StoreError as error:
             raise StoreError(_OWN_SCOPE.sub("", str(error)), error.code) from error
         return answer.body.decode(errors="replace")
@@ -207,25 +208,5 @@ class Query:
         with self._lock:
             if self._guard is None:
                 functions = self._store.rows(schemas.read("allowed_functions.sql"))
-                views = _VIEW.findall(schemas.read("system_views.sql"))
-                self._guard = Guard(functions, views, self.database, self._store.embedded)
+                self._guard = Guard(functions, self._views, self.database, self._store.embedded)
             return self._guard
-
-    def _make_views(self) -> None:
-        """The views that stand for ClickHouse's system tables, once."""
-        with self._lock:
-            if self._has_views:
-                return
-            text = schemas.read("system_views.sql").replace("{views}", VIEWS)
-            text = text.replace("{database}", literal(self.database)).replace("{settings}", literal(changeable()))
-            for created in text.split(";\n"):
-                if created.strip():
-                    self._store.command(created)
-            self._has_views = True
-
-
-def _escaped(text: str) -> str:
-    """A text as the value of a String parameter."""
-    return (
-        text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r").replace("\0", "\\0")
-    )

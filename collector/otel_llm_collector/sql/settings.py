@@ -17,6 +17,7 @@ _BAD_ARGUMENTS = 36
 _READONLY = 164
 _UPPER = frozenset(
     {
+        "max_block_size",
         "max_execution_time",
         "max_memory_usage",
         "max_result_bytes",
@@ -29,7 +30,7 @@ _APPLIED_NAMES = """
     bool_true_representation cast_keep_nullable cast_string_to_dynamic_use_inference
     count_distinct_implementation date_time_input_format date_time_output_format extremes final
     format_csv_delimiter format_csv_null_representation format_tsv_null_representation
-    group_by_overflow_mode group_by_use_nulls join_use_nulls limit low_cardinality_allow_in_native_format max_block_size
+    group_by_overflow_mode group_by_use_nulls join_use_nulls limit low_cardinality_allow_in_native_format
     max_bytes_to_read max_rows_to_group_by max_rows_to_read offset prefer_column_name_to_alias read_overflow_mode
     result_overflow_mode session_timezone timeout_overflow_mode totals_mode transform_null_in union_default_mode
 """
@@ -66,6 +67,9 @@ def merged(limits: Mapping[str, str | int], asked: Mapping[str, str]) -> dict[st
                 raise QueryRefused("readonly cannot be changed: this endpoint only reads.", _READONLY)
         elif name not in _IGNORED:
             raise QueryRefused(f"Setting {name} cannot be changed here.", _READONLY)
+    if settings["result_overflow_mode"] == "break":  # which by itself ends with a block, whatever is in that
+        most = int(settings["max_result_rows"])
+        settings["limit"] = _lower("limit", str(settings.get("limit", 0)), most)
     settings["readonly"] = settings.pop("readonly", 1)  # after it nothing can be set
     return settings
 

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 
 from otel_llm_collector.errors import QueryRefused
 
-VIEWS = "otel_llm_system"
-"""The database whose views stand for ClickHouse's system tables."""
 FORMATS = re.compile(
     r"Arrow|ArrowStream|BSONEachRow|CSV\w*|JSON\w*|LineAsString|Markdown|MsgPack|NDJSON|Native|Null|ORC|Parquet"
     r"|Pretty\w*|RawBLOB|RowBinary|RowBinaryWithNames|RowBinaryWithNamesAndTypes|SQLInsert|TSKV|TSV\w*|TabSeparated\w*"
@@ -25,7 +23,7 @@ _BAD_PARAMETER = 457
 _UNKNOWN_FORMAT = 73
 _TOKEN = re.compile(
     r"'(?:[^'\\]|\\.)*'"
-    r"|(?<![\w.])(?:`system`|system)\.(?P<table>\w+|`\w+`)"
+    r"|(?<![\w.])(?P<quote>`?)(?P<database>system|information_schema|INFORMATION_SCHEMA)(?P=quote)\.(?P<table>\w+|`\w+`)"
     r"|`(?P<name>(?:[^`\\]|\\.)*)`"
     r"|\{(?P<parameter>\w+):Identifier\}"
     r"|(?P<state>\bAggregateFunction\b)",
@@ -48,10 +46,11 @@ def with_format(statement: str, format: str) -> tuple[str, str]:
     return statement, format
 
 
-def plain(statement: str, parameters: Mapping[str, str]) -> str:
+def plain(statement: str, parameters: Mapping[str, str], instead: Mapping[str, str]) -> str:
     """The statement with the names that parameters give, and with our views in place of ClickHouse's system tables.
 
-    Names by which a line of the syntax tree could be mistaken for another are refused.
+    ``instead`` names the database of ours for each of ClickHouse's. Names by which a line of the syntax tree could be
+    mistaken for another are refused.
     """
 
     def named(token: re.Match[str]) -> str:
@@ -69,6 +68,9 @@ def plain(statement: str, parameters: Mapping[str, str]) -> str:
         return f"`{name}`"
 
     def shown(token: re.Match[str]) -> str:
-        return token[0] if token["table"] is None else f"{VIEWS}.{token['table']}"
+        if token["table"] is None:
+            return token[0]
+        table = token["table"] if token["database"] == "system" else token["table"].lower()
+        return f"{instead[token['database']]}.{table}"
 
     return _TOKEN.sub(shown, _TOKEN.sub(named, statement))
