@@ -51,7 +51,11 @@ def test_urls_that_are_right(url: str, grpc: bool, tls: bool, authority: str, pa
         ("http://jaeger:99999", "is not one: Port out of range"),
         ("http://[::1", "is not one: "),
         ("http://user:hush@jaeger", "http://…@jaeger must not carry a user or password"),
-        ("http://jaeger?key=1", "must end with its path"),
+        ("http://user:hush/hush@jaeger/otlp", "http://…@jaeger/otlp must not carry a user or password"),
+        ("http://user:12/hush@jaeger", "http://…@jaeger must not carry a user or password"),
+        ("http://user:[hush@jaeger", "http://…@jaeger must not carry a user or password"),
+        ("http:/user:hush?@jaeger", "http:/…@jaeger must not carry a user or password"),
+        ("http://jaeger?key=hush", "http://jaeger?… must end with its path"),
         ("http://jaeger/v1/traces", "must be without /v1/"),
         ("grpc://jaeger/path", "must not have a path"),
         ("http://localhost:4317", "is this collector itself"),
@@ -95,6 +99,14 @@ def test_options_that_are_wrong(options: dict[str, Any], complaint: str) -> None
     assert "hush" not in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["x!y", "x-bin", "grpc-timeout"])
+def test_headers_that_grpc_does_not_have(name: str) -> None:
+    """Bytes go with a name that ends in -bin, and settings have none; HTTP takes any name."""
+    with pytest.raises(ConfigError, match=f"forward headers of grpc://jaeger must not have one named '{name}'"):
+        _endpoints("grpc://jaeger", headers={name: "1"})
+    assert _endpoints("http://jaeger", headers={name: "1"})
+
+
 def test_an_endpoint_is_named_once() -> None:
     """Its folder has room for one."""
     with pytest.raises(ConfigError, match="is there twice"):
@@ -117,9 +129,17 @@ def test_retry_after_is_seconds_or_a_date() -> None:
     """Anything else asks for nothing, and an hour is the most."""
     later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=100)
     assert 90 < retry_after(email.utils.format_datetime(later, usegmt=True)) <= 100
-    assert [retry_after(header) for header in (" 7 ", "999999", "", "soon", "-3", "Thu, 01 Jan 1970 00:00:00 GMT")] == [
-        *(7, 3600, 0, 0, 0, 0)
-    ]
+    headers = (
+        " 7 ",
+        "999999",
+        "",
+        "soon",
+        "-3",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "9" * 5000,
+        f"1 Jan {'9' * 20} 00:00",
+    )
+    assert [retry_after(header) for header in headers] == [7, 3600, 0, 0, 0, 0, 3600, 0]
 
 
 def test_trailers_that_are_no_retry_info_ask_for_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from otel_llm_collector.forwarding import forwarder, lane
-from otel_llm_collector.settings import Forward
+from otel_llm_collector.forwarding import forwarder, lane, transport
+from otel_llm_collector.forwarding.retry import retry_after
+from otel_llm_collector.settings import MIB, Forward
 from otel_llm_collector.signals import LOGS
 from tests.support.certificates import Authority
-from tests.support.endpoint import Endpoint, GrpcEndpoint, HttpEndpoint, Said, free_port
+from tests.support.endpoint import WAIT_S, Endpoint, GrpcEndpoint, HttpEndpoint, Said, free_port
 from tests.support.otlp import body, span
 from tests.support.sending import Sending
 
@@ -264,6 +266,56 @@ def test_an_endpoint_that_hangs_is_asked_again(tmp_path: Path, serve: Open, monk
         assert sending.wait(lambda said: said["requests"] == 1)["failures"] == 1
         release.set()
     assert [sent.body for sent in hung.taken] == [sent.body for sent in other.taken]
+
+
+def test_a_large_request_has_longer(tmp_path: Path, serve: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In proportion, since the time is that of sending it too."""
+    monkeypatch.setattr(forwarder, "_TIMEOUT_S", 0.1)
+    endpoint = serve(Said(before=lambda: time.sleep(1)))
+    with Sending(tmp_path, Forward(endpoint.url)) as sending:
+        sending.put(*_bodies(1, MIB))
+        said = sending.wait(lambda said: said["requests"] + said["failures"] > 0)
+    assert (said["requests"], said["failures"]) == (1, 0)
+
+
+def test_a_stop_waits_for_nobody_who_hangs(tmp_path: Path, serve: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request is cut off, and sent again by the next run."""
+    monkeypatch.setattr(forwarder, "_TIMEOUT_S", 3600.0)
+    monkeypatch.setattr(forwarder, "DRAIN_S", 0.1)
+    release = threading.Event()
+    endpoint = serve(Said(before=release.wait))
+    (sent,) = _bodies(1)
+    sending = Sending(tmp_path, Forward(endpoint.url))
+    stopping = threading.Thread(target=lambda: sending.__exit__(None, None, None))
+    try:
+        sending.__enter__().put(sent)
+        endpoint.wait(lambda: len(endpoint.sent) == 1)
+        stopping.start()
+        stopping.join(WAIT_S)
+        assert not stopping.is_alive()
+    finally:
+        release.set()
+        stopping.join()
+    assert "when this collector stopped" in sending.status()["last_error"]
+    with Sending(tmp_path, Forward(endpoint.url)) as again:
+        again.wait(lambda said: said["requests"] == 1)
+    assert [one.body for one in endpoint.sent] == [sent, sent]
+
+
+def test_whatever_goes_wrong_it_is_tried_again(tmp_path: Path, http: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A date that no calendar has, and an error that nobody thought of."""
+
+    def fail(header: str) -> float:
+        if header == "0":
+            raise RuntimeError("Nobody thought of this.")
+        return retry_after(header)
+
+    monkeypatch.setattr(transport, "retry_after", fail)
+    endpoint = http(Said(503, {"Retry-After": f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT"}), Said(503, {"Retry-After": "0"}))
+    with Sending(tmp_path, Forward(endpoint.url)) as sending:
+        sending.put(*_bodies(1))
+        said = sending.wait(lambda said: said["requests"] == 1)
+    assert said["failures"] == 2
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])

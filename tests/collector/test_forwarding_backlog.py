@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from otel_llm_collector.forwarding import lane
 from otel_llm_collector.settings import Forward
 from otel_llm_collector.signals import LOGS
-from tests.support.endpoint import HttpEndpoint, Said, free_port
+from tests.support.endpoint import GrpcEndpoint, HttpEndpoint, Said, free_port
 from tests.support.otlp import body, span
 from tests.support.sending import Sending
 
@@ -89,8 +90,31 @@ def test_damage_does_not_keep_the_rest(tmp_path: Path, http: Open) -> None:
     path.write_bytes(data[:-5])
     endpoint = http(port=port)
     with Sending(tmp_path, Forward(endpoint.url)) as sending:
-        sending.wait(lambda said: not said["segments_waiting"])
+        said = sending.wait(lambda said: not said["segments_waiting"])
     assert [sent.body for sent in endpoint.taken] == [bodies[0] + bodies[2] + bodies[3]]
+    assert said["given_up"] == {"damaged": 1}, "a place, and nobody was promised what is torn"
+
+
+def test_damage_is_counted_in_items(tmp_path: Path, http: Open, caplog: pytest.LogCaptureFixture) -> None:
+    """Where this run wrote them: of a record that flipped, and of a segment that is gone."""
+    release = threading.Event()
+    endpoint = http(Said(before=release.wait))
+    bodies = _bodies(4, 200)
+    with Sending(tmp_path, Forward(endpoint.url)) as sending:
+        sending.put(bodies[0])
+        endpoint.wait(lambda: len(endpoint.sent) == 1)
+        sending.put(bodies[1], bodies[2], items=3)
+        sending.put(bodies[3], items=5)
+        _, flipped, gone = sending.left
+        data = bytearray(flipped.read_bytes())
+        data[data.index(bodies[1]) + 50] ^= 1
+        flipped.write_bytes(data)
+        gone.unlink()
+        release.set()
+        said = sending.wait(lambda said: not said["segments_waiting"])
+    assert [sent.body for sent in endpoint.taken] == [bodies[0], bodies[2]]
+    assert said["given_up"] == {"damaged": 8}
+    assert "is missing or damaged: 3 spans in it are not sent" in caplog.text
 
 
 def test_a_backlog_is_bounded(tmp_path: Path, http: Open, caplog: pytest.LogCaptureFixture) -> None:
@@ -108,6 +132,30 @@ def test_a_backlog_is_bounded(tmp_path: Path, http: Open, caplog: pytest.LogCapt
         endpoint.wait(lambda: len(endpoint.taken) == 4)
     assert [sent.body for sent in endpoint.taken] == bodies[6:]
     assert "has not taken 3 spans in time" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [HttpEndpoint, GrpcEndpoint])
+def test_a_backlog_is_bounded_while_an_answer_is_waited_for(
+    tmp_path: Path, kind: type[HttpEndpoint | GrpcEndpoint]
+) -> None:
+    """What is being sent is not given up; the next oldest are."""
+    release = threading.Event()
+    endpoint = kind(Said(before=release.wait))
+    bodies = _bodies(10, 5000)
+    try:
+        with Sending(tmp_path, Forward(endpoint.url, backlog_bytes=4 * 8192)) as sending:
+            sending.put(bodies[0], items=3)
+            endpoint.wait(lambda: len(endpoint.sent) == 1)
+            for sent in bodies[1:]:
+                sending.put(sent, items=3)
+            said = sending.wait(lambda said: said["given_up"].get("backlog") == 18)
+            assert (said["segments_waiting"], said["requests"] + said["failures"]) == (4, 0)
+            release.set()
+            sending.wait(lambda said: not said["segments_waiting"])
+    finally:
+        release.set()
+        endpoint.close()
+    assert [sent.body for sent in endpoint.taken] == [bodies[0], *bodies[7:]]
 
 
 def test_a_backlog_of_an_earlier_run_is_bounded_too(tmp_path: Path) -> None:

@@ -57,13 +57,17 @@ class Endpoint(Protocol):
     def close(self) -> None: ...
 
 
-class _Script:
-    """The answers, one after the other; a success when there is none left."""
+Rule = Callable[[Sent], Said]
 
-    def __init__(self, *answers: Said) -> None:
+
+class _Script:
+    """The answers, one after the other; what the rule says, which is a success, when there is none left."""
+
+    def __init__(self, *answers: Said, rule: Rule = lambda _: Said()) -> None:
         self.sent: list[Sent] = []
         self.taken: list[Sent] = []
         self._answers = list(answers)
+        self._rule = rule
         self._changed = threading.Condition()
 
     def wait(self, enough: Callable[[], bool]) -> None:
@@ -74,7 +78,7 @@ class _Script:
     def answer(self, sent: Sent) -> Said:
         with self._changed:
             self.sent.append(sent)
-            said = self._answers.pop(0) if self._answers else Said()
+            said = self._answers.pop(0) if self._answers else self._rule(sent)
             if said.is_success:
                 self.taken.append(sent)
             self._changed.notify_all()
@@ -85,8 +89,8 @@ class _Script:
 class HttpEndpoint(_Script):
     """Over HTTP, on a port of its own or a given one, with TLS where there is a certificate."""
 
-    def __init__(self, *answers: Said, port: int = 0, pair: Pair | None = None) -> None:
-        super().__init__(*answers)
+    def __init__(self, *answers: Said, port: int = 0, pair: Pair | None = None, **more: Rule) -> None:
+        super().__init__(*answers, **more)
         script = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -128,8 +132,8 @@ class HttpEndpoint(_Script):
 class GrpcEndpoint(_Script):
     """Over gRPC, with TLS where there is a certificate."""
 
-    def __init__(self, *answers: Said, port: int = 0, pair: Pair | None = None) -> None:
-        super().__init__(*answers)
+    def __init__(self, *answers: Said, port: int = 0, pair: Pair | None = None, **more: Rule) -> None:
+        super().__init__(*answers, **more)
         self._server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
         self._server.add_generic_rpc_handlers((_Methods(self),))
         where = f"127.0.0.1:{port}"

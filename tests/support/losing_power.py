@@ -17,6 +17,7 @@ from otel_llm_collector.clickhouse.inserter import Inserter, Preparation
 from otel_llm_collector.clickhouse.store import Store
 from otel_llm_collector.errors import LogFull
 from otel_llm_collector.forwarding.endpoint import endpoints
+from otel_llm_collector.forwarding.forwarded import Forwarded
 from otel_llm_collector.forwarding.forwarders import Forwarding
 from otel_llm_collector.forwarding.lane import Lane
 from otel_llm_collector.log import seen
@@ -175,7 +176,7 @@ def _check(run: Run, upto: int, left: Path) -> None:
 def _check_lane(run: Run, upto: int, acknowledged: Iterable[bytes], folder: Path, url: str) -> None:
     """What an endpoint has and what still waits for it: everything, and requests that are the same again."""
     make_folder(folder)
-    lane = Lane(TRACES, folder)
+    lane = Lane(TRACES, folder, Forwarded())
     waiting: list[bytes] = []
     while (request := lane.request()) is not None:
         waiting.append(request.body)

@@ -44,9 +44,9 @@ class Sending:
     ) -> None:
         self._stack.close()
 
-    def put(self, *bodies: bytes, signal: Signal = TRACES, items: int = 1) -> None:
+    def put(self, *bodies: bytes, signal: Signal = TRACES, items: int = 1, tenant: str = "") -> None:
         """One segment with these bodies."""
-        records = [Record(body, items, digest(body, signal.name)) for body in bodies]
+        records = [Record(body, items, digest(body, signal.name), tenant=tenant) for body in bodies]
         for done in [self.log.append(signal, record) for record in records]:
             done.result(WAIT_S)
         self.log.seal()

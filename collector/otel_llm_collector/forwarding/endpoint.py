@@ -18,6 +18,7 @@ from otel_llm_collector.signals import SIGNALS, Signal
 _PORTS = {"http": 80, "https": 443, "grpc": 4317, "grpcs": 4317}
 _SIGNALS = {signal.name: signal for signal in SIGNALS}
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
+_METADATA = re.compile(r"(?!grpc-)[0-9a-z_.-]+(?<!-bin)")
 _VALUE = re.compile(r"[\x20-\x7e]*")
 _OURS = frozenset({"connection", "content-encoding", "content-length", "content-type", "transfer-encoding"})
 
@@ -47,7 +48,9 @@ class Endpoint:
     @classmethod
     def of(cls, forward: Forward, settings: Settings) -> Self:
         """Raises ``ConfigError`` with what is wrong."""
-        shown = _without_user(forward.url)
+        shown = _shown(forward.url)
+        if "@" in forward.url:
+            raise ConfigError(f"forward url {shown} must not carry a user or password; put them into headers.")
         try:
             parts = urlsplit(forward.url)
             port = parts.port or _PORTS.get(parts.scheme, 0)
@@ -72,7 +75,7 @@ class Endpoint:
             port=port,
             path=parts.path.rstrip("/"),
             signals=_signals(forward, shown),
-            headers=_headers(forward, shown),
+            headers=_headers(forward, shown, _METADATA if parts.scheme.startswith("grpc") else _HEADER),
             gzip=forward.compression == "gzip",
             backlog_bytes=forward.backlog_bytes,
         )
@@ -89,9 +92,9 @@ def endpoints(settings: Settings) -> list[Endpoint]:
     return list(found.values())
 
 
-def _without_user(url: str) -> str:
-    """A URL as it may be shown."""
-    return re.sub(r"//[^/]*@", "//…@", url)
+def _shown(url: str) -> str:
+    """A URL as it may be shown, well written or not: without user, password and query."""
+    return re.sub(r"[?#].*", "?…", re.sub(r"\A([A-Za-z]*:?/*).*@", r"\1…@", url, flags=re.DOTALL), flags=re.DOTALL)
 
 
 def _wrong_with(parts: SplitResult) -> str:
@@ -100,8 +103,6 @@ def _wrong_with(parts: SplitResult) -> str:
         return "must begin with http://, https://, grpc:// or grpcs://"
     if not parts.hostname or re.search(r"[\s\x00-\x1f]", parts.netloc):
         return "names no host"
-    if parts.username is not None or parts.password is not None:
-        return "must not carry a user or password; put them into headers"
     if parts.query or parts.fragment:
         return "must end with its path"
     if parts.scheme.startswith("grpc") and parts.path not in ("", "/"):
@@ -118,10 +119,10 @@ def _signals(forward: Forward, shown: str) -> tuple[Signal, ...]:
     return tuple(signal for signal in SIGNALS if signal.name in forward.signals)
 
 
-def _headers(forward: Forward, shown: str) -> dict[str, str]:
+def _headers(forward: Forward, shown: str, names: re.Pattern[str]) -> dict[str, str]:
     headers = {name.lower(): value for name, value in forward.headers.items()}
     for name, value in headers.items():
-        if not _HEADER.fullmatch(name) or name in _OURS:
+        if not names.fullmatch(name) or name in _OURS:
             raise ConfigError(f"forward headers of {shown} must not have one named {name!r}.")
         if not _VALUE.fullmatch(value):
             raise ConfigError(f"forward header {name} of {shown} has a value that is not plain ASCII text.")

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +17,17 @@ from otel_llm_collector.signals import Signal
 from otel_llm_collector.sparing import Sparing
 
 from .endpoint import Endpoint
+from .forwarded import Forwarded
 from .lane import Lane
-from .transport import Answer, Transport, Verdict, connect
+from .retry import Verdict
+from .transport import Answer, Transport, connect
 
 _log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 10.0
+_SLOWEST = 128 << 10
+"""Bytes a second that a line is waited for to carry."""
 _PATIENCE_S = (0.2, 30.0)
-
-
-@dataclass(slots=True)
-class Forwarded:
-    """Running totals of one endpoint; items are spans, log records or data points."""
-
-    requests: int = 0
-    """Requests that it accepted."""
-    items: int = 0
-    """Items in them."""
-    bytes: int = 0
-    """Bytes in them, before compression."""
-    rejected: int = 0
-    """Items that it left out of what it accepted."""
-    failures: int = 0
-    """Attempts that failed and were, or will be, tried again."""
-    given_up: dict[str, int] = field(default_factory=dict)
-    """Items that are not tried again, by reason: ``backlog``, or the status that refused them."""
-
-    def give_up(self, reason: str, items: int) -> None:
-        """Readers in other threads have the earlier totals or these."""
-        self.given_up = {**self.given_up, reason: self.given_up.get(reason, 0) + items}
 
 
 @dataclass(slots=True)
@@ -65,14 +47,15 @@ class Forwarder:
         self.counts = Forwarded()
         self.last_error = ""
         """The sentence of the last failure; empty once a request is accepted."""
-        self._turns = {signal: _Turn(Lane(signal, folder)) for signal, folder in folders.items()}
+        self._turns = {signal: _Turn(Lane(signal, folder, self.counts)) for signal, folder in folders.items()}
         self._changed = threading.Condition()
         self._ends: float | None = None
         self._sparing = Sparing(_log)
-        self._thread = threading.Thread(target=self._run, name=f"otel-llm-to-{endpoint.name}", daemon=True)
+        self._transport: Transport | None = None
+        self.thread = threading.Thread(target=self._run, name=f"otel-llm-to-{endpoint.name}", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self.thread.start()
 
     def add(self, segment: Segment) -> None:
         """Send a segment, if the endpoint gets its signal."""
@@ -89,8 +72,8 @@ class Forwarder:
             self._changed.notify_all()
 
     def join(self) -> None:
-        """Wait until it has stopped."""
-        self._thread.join()
+        """Wait until it has stopped, which a request under way does not delay for longer."""
+        self.thread.join()
 
     @property
     def segments(self) -> int:
@@ -105,7 +88,7 @@ class Forwarder:
     @property
     def oldest_age_s(self) -> float:
         """Seconds since the oldest of them was begun; 0 when none waits."""
-        oldest = min((began for turn in self._turns.values() if (began := turn.lane.oldest) is not None), default=None)
+        oldest = min((began for turn in self._turns.values() if (began := turn.lane.began()) is not None), default=None)
         return max(0.0, time.time() - oldest) if oldest is not None else 0.0
 
     def status(self) -> dict[str, Any]:
@@ -121,44 +104,54 @@ class Forwarder:
         }
 
     def _run(self) -> None:
-        transport = connect(self.endpoint)
         try:
-            while True:
-                self._bound()
-                with self._changed:
-                    now = time.monotonic()
-                    turn = self._due(now)
-                    if turn is None:
-                        if self._ends is not None:
-                            return
-                        self._changed.wait(self._patience(now))
-                        continue
-                self._step(turn, transport)
+            while (turn := self._next()) is not None:
+                self._step(turn)
         finally:
-            transport.close()
+            if self._transport is not None:
+                self._transport.close()
+
+    def _next(self) -> _Turn | None:
+        """The next lane that may be tried, which is waited for; ``None`` at the end."""
+        while True:
+            self._bound()
+            with self._changed:
+                now = time.monotonic()
+                turn = self._due(now)
+                if turn is not None or self._ends is not None:
+                    return turn
+                self._changed.wait(self._patience(now))
 
     def _due(self, now: float) -> _Turn | None:
         """The lane whose turn it is: of those that may be tried, the one with the oldest segment."""
         if self._ends is not None and now >= self._ends:
             return None
         ready = [turn for turn in self._turns.values() if turn.lane.segments and turn.after <= now]
-        return min(ready, key=lambda turn: turn.lane.oldest or 0.0, default=None)
+        return min(ready, key=lambda turn: turn.lane.began() or 0.0, default=None)
 
     def _patience(self, now: float) -> float | None:
         """Seconds until a lane may be tried again; for ever when nothing waits."""
         return min((turn.after - now for turn in self._turns.values() if turn.lane.segments), default=None)
 
-    def _step(self, turn: _Turn, transport: Transport) -> None:
-        """Send one request."""
+    def _step(self, turn: _Turn) -> None:
+        """Send one request. Whatever goes wrong, the next step may go right."""
         lane = turn.lane
-        left = _TIMEOUT_S if self._ends is None else max(0.1, min(_TIMEOUT_S, self._ends - time.monotonic()))
+
+        def wanted() -> bool:
+            self._bound(lane)
+            return self._ends is None or time.monotonic() < self._ends
+
         try:
             request = lane.request()
             if request is None:
                 return
-            answer = transport.send(lane.signal, request.body, left)
+            if self._transport is None:
+                self._transport = connect(self.endpoint)
+            timeout_s = _TIMEOUT_S + len(request.body) / _SLOWEST
+            answer = self._transport.send(lane.signal, request.body, timeout_s, wanted)
+            reason = f"{answer.status}: {answer.message}"
             if answer.verdict is Verdict.AGAIN:
-                self._failed(turn, f"{answer.status}: {answer.message}", answer.wait_s)
+                self._failed(turn, reason, answer.wait_s)
                 return
             turn.failures = 0
             if answer.verdict is Verdict.ACCEPTED:
@@ -167,11 +160,15 @@ class Forwarder:
                 self.counts.bytes += len(request.body)
                 self.last_error = ""
                 self._partly(lane.signal, answer)
+            elif answer.verdict is not Verdict.GIVEN_UP and lane.divide(answer.verdict is Verdict.TOO_LARGE):
+                self.counts.failures += 1
+                self.last_error = reason
+                return
             else:
                 self._refused(lane.signal, answer, request.items)
             lane.through()
-        except OSError as error:
-            self._failed(turn, str(error), 0.0)
+        except Exception as error:
+            self._failed(turn, str(error) or type(error).__name__, 0.0)
 
     def _failed(self, turn: _Turn, reason: str, wait_s: float) -> None:
         """Try again later, and later every time."""
@@ -200,15 +197,16 @@ class Forwarder:
             message = "%s refuses a request for good, %d %s are not sent: %s"
             self._sparing.say("refused", message, self.endpoint.url, items, signal.items, self.last_error)
 
-    def _bound(self) -> None:
-        """Give up the oldest segments beyond what may wait."""
+    def _bound(self, sending: Lane | None = None) -> None:
+        """Give up the oldest segments beyond what may wait, but for the one that is being sent."""
         while self.room > self.endpoint.backlog_bytes:
-            lane = min(
-                (turn.lane for turn in self._turns.values() if turn.lane.segments),
-                key=lambda lane: lane.oldest or 0.0,
-            )
+            lanes = [turn.lane for turn in self._turns.values()]
+            waiting = [(lane, place) for lane in lanes if lane.segments > (place := int(lane is sending))]
+            if not waiting:
+                return
+            lane, place = min(waiting, key=lambda one: one[0].began(one[1]) or 0.0)
             try:
-                lost = lane.give_up()
+                lost = lane.give_up(place)
             except OSError as error:
                 self._sparing.say("backlog", "The backlog of %s cannot be made smaller: %s", self.endpoint.url, error)
                 return

@@ -7,43 +7,37 @@ where it is lost or torn, requests are sent again, byte by byte as they were.
 from __future__ import annotations
 
 import logging
-import os
-import struct
+import math
 import threading
-import zlib
+import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from otel_llm_collector.log.record import Good, scan
+from otel_llm_collector.log.record import Bad, Good, scan
 from otel_llm_collector.log.segment import SUFFIX, Segment, identity, number
+from otel_llm_collector.otlp.flatten import unstamped
 from otel_llm_collector.settings import MIB
 from otel_llm_collector.signals import Signal
+
+from .forwarded import Forwarded
+from .part import Part, parts_of
+from .position import Position
 
 _log = logging.getLogger(__name__)
 
 REQUEST_BYTES = MIB
 """Size of a request, unless a single record is larger."""
+_REMEMBERED_S = 600.0
+"""How long an endpoint that found a request too large gets smaller ones at once."""
 _BLOCK = 4096
-_POSITION = struct.Struct("<Q8sQ")
-_CHECKSUM = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A valid OTLP message: the bodies of consecutive records, joined, as they came."""
+    """A valid OTLP message: the bodies of consecutive records, joined, without the marks of their tenants."""
 
     body: bytes
-    items: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A request by the places of its bodies in the segment; ``end`` is that of its last record."""
-
-    bodies: tuple[tuple[int, int], ...]
-    end: int
     items: int
 
 
@@ -64,16 +58,19 @@ class _Waiting:
 class Lane:
     """Gives requests in the order in which they came; ``add`` may be called from any thread, the rest from one."""
 
-    def __init__(self, signal: Signal, folder: Path) -> None:
+    def __init__(self, signal: Signal, folder: Path, counts: Forwarded) -> None:
         self.signal = signal
+        self._counts = counts
         self._folder = folder
         self._position = Position(folder / "position")
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
         self._room = 0
         self._planned = ""
-        self._parts: deque[_Part] = deque()
+        self._parts: deque[Part] = deque()
         self._request: Request | None = None
+        self._limit = math.inf
+        self._limit_ends = 0.0
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             self._append(_Waiting(path.name, path.stat().st_size, None))
 
@@ -87,11 +84,10 @@ class Lane:
         """Bytes that they take of the disk."""
         return self._room
 
-    @property
-    def oldest(self) -> float | None:
-        """When the first of them was begun, in seconds since 1970."""
+    def began(self, place: int = 0) -> float | None:
+        """When the first segment was begun, or the one at that place, in seconds since 1970; ``None`` without one."""
         with self._lock:
-            return number(Path(self._waiting[0].name)) / 1e9 if self._waiting else None
+            return number(Path(self._waiting[place].name)) / 1e9 if place < len(self._waiting) else None
 
     def add(self, segment: Segment) -> None:
         """Take in a segment that is complete, and that has its second name in the folder."""
@@ -103,16 +99,35 @@ class Lane:
             first = self._waiting[0]
             self._plan(first)
             if not self._parts:
-                self._remove(first)
+                self._remove()
                 continue
+            while not self._fits(self._parts[0]):
+                self._halve()
             part = self._parts[0]
             with (self._folder / first.name).open("rb") as file:
-                begin = part.bodies[0][0]
-                file.seek(begin)
-                data = memoryview(file.read(part.end - begin))
-            joined = b"".join(data[start - begin : end - begin] for start, end in part.bodies)
+                file.seek(part.start)
+                data = file.read(part.end - part.start)
+            bodies = (data[record.body - part.start : record.end - part.start] for record in part.records)
+            joined = b"".join(
+                unstamped(body, record.tenant) if record.tenant else body
+                for body, record in zip(bodies, part.records, strict=True)
+            )
             self._request = Request(joined, part.items)
         return self._request
+
+    def divide(self, too_large: bool) -> bool:
+        """The request is refused: its halves take its place; false where it is a single record.
+
+        Where it was too large, those behind it are for some time no larger than a half of it.
+        """
+        part = self._parts[0]
+        if part.is_single:
+            return False
+        if too_large:
+            self._limit, self._limit_ends = part.size // 2, time.monotonic() + _REMEMBERED_S
+        self._request = None
+        self._halve()
+        return True
 
     def through(self) -> None:
         """The request is accepted, or given up. Raises ``OSError``; the request is through all the same."""
@@ -121,86 +136,68 @@ class Lane:
         if self._parts:
             self._position.write(self._folder / self._planned, part.end)
         else:
-            self._remove(self._waiting[0])
+            self._remove()
 
-    def give_up(self) -> int:
-        """Remove the first segment, and say how many items of it were not sent. Raises ``OSError``."""
-        first = self._waiting[0]
-        if first.items is None:
-            self._plan(first)
-        lost = sum(part.items for part in self._parts) if self._planned == first.name else first.items
-        self._remove(first)
-        return lost or 0
+    def give_up(self, place: int = 0) -> int:
+        """Remove the first segment, or the one at that place, and say how many items of it were not sent.
+
+        Raises ``OSError``.
+        """
+        segment = self._waiting[place]
+        if self._planned == segment.name:
+            lost = sum(part.items for part in self._parts)
+        elif segment.items is not None:
+            lost = segment.items
+        else:
+            lost = sum(part.items for part in self._left(segment))
+        self._remove(place)
+        return lost
 
     def _append(self, segment: _Waiting) -> None:
         with self._lock:
             self._waiting.append(segment)
             self._room += segment.room
 
-    def _remove(self, first: _Waiting) -> None:
-        (self._folder / first.name).unlink(missing_ok=True)
-        self._request = None
-        self._parts.clear()
+    def _remove(self, place: int = 0) -> None:
+        segment = self._waiting[place]
+        (self._folder / segment.name).unlink(missing_ok=True)
+        if self._planned == segment.name:
+            self._request = None
+            self._parts.clear()
         with self._lock:
-            self._waiting.popleft()
-            self._room -= first.room
+            del self._waiting[place]
+            self._room -= segment.room
 
     def _plan(self, segment: _Waiting) -> None:
         """Divide a segment into requests, which are the same every time, and go on behind those that are through."""
-        if self._planned == segment.name:
-            return
+        if self._planned != segment.name:
+            self._parts = self._left(segment)
+            self._planned = segment.name
+
+    def _left(self, segment: _Waiting) -> deque[Part]:
+        """The requests of a segment that are not through."""
         path = self._folder / segment.name
         try:
             data = path.read_bytes()[: segment.size]
         except FileNotFoundError:
-            _log.error("Segment %s has gone from %s; it is not sent.", segment.name, self._folder)
             data = b""
+        found = list(scan(data, identity(path)))
+        good = [record for record in found if isinstance(record, Good)]
         reached = self._position.read(path)
-        self._parts = deque(part for part in _parts(data, identity(path)) if part.end > reached)
-        self._planned = segment.name
+        parts = deque(part for part in parts_of(good, REQUEST_BYTES) if part.end > reached)
+        while parts and parts[0].start < reached and not parts[0].is_single:  # it had been divided
+            parts.extendleft(half for half in reversed(parts.popleft().halves()) if half.end > reached)
+        if segment.items is None:  # nobody knows how many items were in it
+            lost = sum(1 for record in found if isinstance(record, Bad) and not record.torn)
+        else:
+            lost = segment.items - sum(record.items for record in good)
+        if lost:
+            self._counts.give_up("damaged", lost)
+            _log.error("%s is missing or damaged: %d %s in it are not sent.", path, lost, self.signal.items)
+        return parts
 
+    def _fits(self, part: Part) -> bool:
+        return part.is_single or part.size <= self._limit or time.monotonic() >= self._limit_ends
 
-def _parts(data: bytes, segment: bytes) -> Iterator[_Part]:
-    bodies: list[tuple[int, int]] = []
-    end = size = items = 0
-    for record in scan(data, segment):
-        if not isinstance(record, Good):
-            continue
-        length = record.end - record.body
-        if bodies and size + length > REQUEST_BYTES:
-            yield _Part(tuple(bodies), end, items)
-            bodies, size, items = [], 0, 0
-        bodies.append((record.body, record.end))
-        size += length
-        items += record.items
-        end = record.end
-    if bodies:
-        yield _Part(tuple(bodies), end, items)
-
-
-class Position:
-    """A file that says up to which byte a segment is through."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def write(self, segment: Path, offset: int) -> None:
-        """Raises ``OSError``."""
-        fields = _POSITION.pack(number(segment), identity(segment), offset)
-        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            os.write(file, fields + _CHECKSUM.pack(zlib.crc32(fields)))
-        finally:
-            os.close(file)
-
-    def read(self, segment: Path) -> int:
-        """0 where the file is missing or damaged, or speaks of another segment."""
-        try:
-            data = self._path.read_bytes()
-        except FileNotFoundError:
-            return 0
-        fields = data[: _POSITION.size]
-        if data[_POSITION.size :] != _CHECKSUM.pack(zlib.crc32(fields)):
-            return 0
-        of, mark, offset = _POSITION.unpack(fields)
-        return int(offset) if (of, mark) == (number(segment), identity(segment)) else 0
+    def _halve(self) -> None:
+        self._parts.extendleft(reversed(self._parts.popleft().halves()))

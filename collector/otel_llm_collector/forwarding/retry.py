@@ -6,6 +6,7 @@ import datetime
 import email.utils
 import json
 from collections.abc import Iterable
+from enum import Enum, auto
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -13,30 +14,49 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 OK = grpc.StatusCode.OK.name
-_HTTP = frozenset({429, 502, 503, 504})
-_GRPC = frozenset(
-    {
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.OUT_OF_RANGE,
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.DATA_LOSS,
-    }
-)
 _LONGEST_S = 3600.0
 """Most that an endpoint can make us wait."""
 _SHOWN = 300
 
 
-def again_over_http(status: int) -> bool:
-    """Whether a request with this status is sent again."""
-    return status in _HTTP
+class Verdict(Enum):
+    """What becomes of a request."""
+
+    ACCEPTED = auto()
+    AGAIN = auto()
+    """It is sent again, as it is."""
+    TOO_LARGE = auto()
+    """A part of it may be accepted, and others like it will not be."""
+    SPOILED = auto()
+    """A part of it may be accepted: a single record can be what is wrong with it."""
+    GIVEN_UP = auto()
+    """Nor would any part of it be accepted."""
 
 
-def again_over_grpc(code: grpc.StatusCode, wait_s: float | None) -> bool:
-    """Whether a request with this code is sent again; ``wait_s`` is ``None`` where the answer has no RetryInfo."""
-    return code in _GRPC or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and wait_s is not None)
+_HTTP = {
+    **dict.fromkeys((429, 502, 503, 504), Verdict.AGAIN),
+    **dict.fromkeys((408, 413), Verdict.TOO_LARGE),
+    **dict.fromkeys((400, 422, 500), Verdict.SPOILED),
+}
+_CODE = grpc.StatusCode
+_GRPC = {
+    **dict.fromkeys((_CODE.CANCELLED, _CODE.DEADLINE_EXCEEDED, _CODE.ABORTED), Verdict.AGAIN),
+    **dict.fromkeys((_CODE.OUT_OF_RANGE, _CODE.UNAVAILABLE, _CODE.DATA_LOSS), Verdict.AGAIN),
+    _CODE.RESOURCE_EXHAUSTED: Verdict.TOO_LARGE,
+    **dict.fromkeys((_CODE.INVALID_ARGUMENT, _CODE.INTERNAL, _CODE.UNKNOWN), Verdict.SPOILED),
+}
+
+
+def over_http(status: int) -> Verdict:
+    """What becomes of a request with this status, which is no success."""
+    return _HTTP.get(status, Verdict.GIVEN_UP)
+
+
+def over_grpc(code: grpc.StatusCode, wait_s: float | None) -> Verdict:
+    """What becomes of a request with this code, not OK; ``wait_s`` is ``None`` where the answer has no RetryInfo."""
+    if code is _CODE.RESOURCE_EXHAUSTED and wait_s is not None:
+        return Verdict.AGAIN
+    return _GRPC.get(code, Verdict.GIVEN_UP)
 
 
 def retry_after(header: str) -> float:
@@ -46,7 +66,7 @@ def retry_after(header: str) -> float:
             return min(float(header), _LONGEST_S)
         until = email.utils.parsedate_to_datetime(header)
         left = (until - datetime.datetime.now(until.tzinfo)).total_seconds()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     return min(max(0.0, left), _LONGEST_S)
 

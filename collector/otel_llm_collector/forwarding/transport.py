@@ -6,8 +6,8 @@ import asyncio
 import gzip
 import io
 import ssl
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from enum import Enum, auto
 from pathlib import Path
 from typing import Protocol
 
@@ -19,19 +19,13 @@ from otel_llm_collector.settings import MIB
 from otel_llm_collector.signals import Signal
 
 from .endpoint import Endpoint
-from .retry import OK, again_over_grpc, again_over_http, retry_after, retry_info, sentence
+from .retry import OK, Verdict, over_grpc, over_http, retry_after, retry_info, sentence
 
 _ANSWER_BYTES = 4 * MIB
 _GZIP_LEVEL = 1
 _PROTOBUF = "application/x-protobuf"
-
-
-class Verdict(Enum):
-    """What becomes of a request."""
-
-    ACCEPTED = auto()
-    AGAIN = auto()
-    GIVEN_UP = auto()
+_LOOK_S = 0.5
+"""How often it is asked whether an answer is still waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +45,15 @@ class Answer:
     """It does not take this signal."""
 
 
+_CUT = Answer(Verdict.AGAIN, "no answer", "It had not answered when this collector stopped.")
+Wanted = Callable[[], bool]
+
+
 class Transport(Protocol):
     """A connection that is opened when it is needed, and kept; of one thread."""
 
-    def send(self, signal: Signal, body: bytes, timeout_s: float) -> Answer: ...
+    def send(self, signal: Signal, body: bytes, timeout_s: float, wanted: Wanted) -> Answer:
+        """``wanted`` is asked twice a second whether the answer still is; where not, the request is cut off."""
 
     def close(self) -> None: ...
 
@@ -76,13 +75,12 @@ class HttpTransport:
         self._runner = asyncio.Runner()
         self._session = self._runner.run(self._open())
 
-    def send(self, signal: Signal, body: bytes, timeout_s: float) -> Answer:
-        """Answers for everything that can go wrong."""
+    def send(self, signal: Signal, body: bytes, timeout_s: float, wanted: Wanted) -> Answer:
         packed = gzip.compress(body, _GZIP_LEVEL, mtime=0) if self._endpoint.gzip else body
         try:
-            return self._runner.run(self._post(signal, packed, timeout_s))
+            return self._runner.run(_while(wanted, self._post(signal, packed, timeout_s)))
         except TimeoutError:
-            return Answer(Verdict.AGAIN, "no answer", f"It did not answer within {timeout_s:g} s.")
+            return Answer(Verdict.AGAIN, "no answer", f"It did not answer within {timeout_s:.3g} s.")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Answer(Verdict.AGAIN, "no connection", sentence(str(error) or type(error).__name__))
 
@@ -115,10 +113,8 @@ class HttpTransport:
             if 200 <= response.status < 300:
                 return _accepted(signal, status, bytes(answer))
             message = sentence(bytes(answer), response.content_type)
-            if again_over_http(response.status):
-                wait_s = retry_after(response.headers.get("Retry-After", ""))
-                return Answer(Verdict.AGAIN, status, message, wait_s=wait_s)
-            return Answer(Verdict.GIVEN_UP, status, message, unknown=response.status == 404)
+            wait_s = retry_after(response.headers.get("Retry-After", ""))
+            return Answer(over_http(response.status), status, message, wait_s=wait_s, unknown=response.status == 404)
 
 
 class GrpcTransport:
@@ -145,21 +141,34 @@ class GrpcTransport:
         self._metadata = tuple(endpoint.headers.items())
         self._export = {signal: self._channel.unary_unary(f"/{signal.service}/Export") for signal in endpoint.signals}
 
-    def send(self, signal: Signal, body: bytes, timeout_s: float) -> Answer:
-        """Answers for everything that can go wrong."""
-        try:
-            answer = self._export[signal](body, timeout=timeout_s, metadata=self._metadata)
-        except grpc.RpcError as error:
-            code = error.code()
-            message = sentence(error.details() or "")
-            wait_s = retry_info(error.trailing_metadata() or ())
-            if again_over_grpc(code, wait_s):
-                return Answer(Verdict.AGAIN, code.name, message, wait_s=wait_s or 0.0)
-            return Answer(Verdict.GIVEN_UP, code.name, message, unknown=code is grpc.StatusCode.UNIMPLEMENTED)
-        return _accepted(signal, OK, answer)
+    def send(self, signal: Signal, body: bytes, timeout_s: float, wanted: Wanted) -> Answer:
+        call = self._export[signal].future(body, timeout=timeout_s, metadata=self._metadata)
+        while True:
+            try:
+                return _accepted(signal, OK, call.result(_LOOK_S))
+            except grpc.FutureTimeoutError:
+                if not wanted():
+                    call.cancel()
+            except grpc.FutureCancelledError:
+                return _CUT
+            except grpc.RpcError as error:
+                code = error.code()
+                wait_s = retry_info(error.trailing_metadata() or ())
+                unknown = code is grpc.StatusCode.UNIMPLEMENTED
+                return Answer(
+                    over_grpc(code, wait_s), code.name, sentence(error.details() or ""), 0, wait_s or 0.0, unknown
+                )
 
     def close(self) -> None:
         self._channel.close()
+
+
+async def _while(wanted: Wanted, post: Coroutine[None, None, Answer]) -> Answer:
+    posting = asyncio.ensure_future(post)
+    while not (await asyncio.wait({posting}, timeout=_LOOK_S))[0]:
+        if not wanted():
+            posting.cancel()
+    return _CUT if posting.cancelled() else posting.result()
 
 
 def _authorities() -> bytes | None:
