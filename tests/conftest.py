@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,9 @@ import otel_llm
 from otel_llm import ongoing
 from otel_llm.reaper import settle
 from otel_llm.testing import ScriptedProvider
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job of a shell's background, and in all that it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Spans:

@@ -110,7 +110,8 @@ class Collector:
 
     async def _open(self, engine: Engine, gate: Gate, doors: AsyncExitStack) -> Running:
         settings = self.settings
-        intake = Intake(engine.log, self.counts, engine.known)
+        intake = Intake(settings, engine.log, self.counts, engine.known)
+        doors.callback(intake.close)
         room = Room(settings.bodies_bytes)
         server, grpc_port = await grpc.start(intake, self.counts, room, gate)
         doors.push_async_callback(server.stop, DRAIN_S)

@@ -61,7 +61,10 @@ class Engine:
         seen = Seen(settings.log)
         self.known = list(seen.load())
         """Digests of requests that earlier runs acknowledged."""
-        left = self._recover(settings)
+        try:
+            left = self._recover(settings)
+        except OSError as error:
+            raise CollectorError(f"The log in {settings.log.absolute()} cannot be read: {error.strerror}.") from error
         self.preparation = Preparation(lambda: migrations.migrate(self.store))
         if self.store.embedded:
             self.preparation.ensure()
@@ -131,10 +134,15 @@ class Engine:
         return all(inserter.wait(max(0.0, deadline - time.monotonic())) for inserter in self.inserters.values())
 
     def problems(self) -> list[str]:
-        """Why what is accepted cannot be stored; empty when it can."""
+        """Why what is accepted cannot be stored, and threads that have ended; empty when all is well."""
         errors = [self.preparation.problem, *(inserter.last_error for inserter in self.inserters.values())]
         told = list(dict.fromkeys(error for error in errors if error)) or [self.watch.state.problem]
-        return [problem for problem in (*told, self.log.problem) if problem]
+        threads = [self.log.thread, self.watch.thread]
+        threads += [inserter.thread for inserter in self.inserters.values()]
+        threads += [forwarder.thread for forwarder in self.forwarding.forwarders]
+        ended = ", ".join(thread.name for thread in threads if not thread.is_alive())
+        dead = f"Threads of the collector have ended: {ended}; start it anew." if ended else ""
+        return [problem for problem in (*told, self.log.problem, dead) if problem]
 
     def warnings(self) -> list[str]:
         """What should be seen to before it becomes a problem."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+_INCLUDE = re.compile(r"^ *-- include (\w+)\n", re.MULTILINE)
 
 
 def folder() -> Path:
@@ -14,5 +16,10 @@ def folder() -> Path:
 
 
 def read(name: str) -> str:
-    """The text of one file, by its path below the folder."""
-    return (folder() / name).read_text(encoding="utf-8")
+    """The text of one file with the parts that it includes, by its path below the folder."""
+    return whole((folder() / name).read_text(encoding="utf-8"))
+
+
+def whole(text: str) -> str:
+    """A text in which the file ``parts/name.sql`` stands where a line ``-- include name`` was."""
+    return _INCLUDE.sub(lambda line: read(f"parts/{line[1]}.sql"), text)

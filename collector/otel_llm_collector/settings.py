@@ -61,7 +61,7 @@ class Settings:
     """Most fields of a head."""
     idle_seconds: float = 75.0
     """Seconds that a connection may be idle."""
-    grpc_streams: int = 100
+    grpc_streams: int = 8
     """Most requests at once of one gRPC connection."""
     grpc_connection_seconds: float = 1800.0
     """Age at which a gRPC client is asked to connect again."""
@@ -71,6 +71,8 @@ class Settings:
     """Seconds that a body may take to arrive: a sender that stalls holds memory and a connection."""
     bodies_bytes: int = 256 * MIB
     """Most that the bodies of requests under way may take together."""
+    late_days: int = 32
+    """Days by which what comes in may be late; every day is a partition, and an insert takes longer with each."""
     segment_bytes: int = 24 * MIB
     """Size at which a segment of the log is inserted."""
     segment_age_s: float = 0.5

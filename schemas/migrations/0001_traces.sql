@@ -1,6 +1,7 @@
 -- Spans as the OpenTelemetry Collector's ClickHouse exporter lays them out, so that it can write these tables and
 -- Grafana's plugin and HyperDX can read them. Columns of ours are appended, with a DEFAULT: the tenant, and what the
--- exporter leaves out, so that a span can be given back exactly as it came.
+-- exporter leaves out, so that a span can be given back with everything that OTLP had of it (whole_spans.sql). A kind or
+-- status without a name is its number, as text, where the exporter has nothing.
 -- The deduplication window makes an insert that is repeated after a crash count once; fsync makes it outlive a power
 -- loss, because the collector's log is removed once its contents are here.
 
@@ -91,10 +92,13 @@ SETTINGS index_granularity = 8192, ttl_only_drop_parts = 1, min_bytes_for_wide_p
          fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otel_traces_trace_id_ts_mv TO otel_traces_trace_id_ts AS
+WITH
+    toDateTime64(0, 9, 'UTC') AS first,
+    toDateTime64('2106-02-07 00:00:00', 9, 'UTC') AS last
 SELECT
     TraceId,
-    toDateTime(least(min(Timestamp), toDateTime64('2106-02-07 00:00:00', 9, 'UTC'))) AS Start,
-    toDateTime(least(max(Timestamp), toDateTime64('2106-02-07 00:00:00', 9, 'UTC'))) AS End
+    toDateTime(greatest(least(min(Timestamp), last), first)) AS Start,
+    toDateTime(greatest(least(max(Timestamp), last), first)) AS End
 FROM otel_traces
 WHERE TraceId != ''
 GROUP BY TraceId;
@@ -115,12 +119,12 @@ WITH
     || 'name String, kind Int32, start_time_unix_nano UInt64, end_time_unix_nano UInt64, ' || attributes || ', '
     || 'events ' || events || ', dropped_events_count UInt32, links ' || links || ', dropped_links_count UInt32, '
     || 'status Tuple(message String, code Int32), nested_values Array(String)))' AS spans,
-    'Array(Tuple(scope Tuple(name String, version String, ' || attributes || '), schema_url String, spans ' || spans
-    || '))' AS scope_spans
+    'Array(Tuple(scope Tuple(name String, version String, ' || attributes || ', nested_values Array(String)), '
+    || 'schema_url String, spans ' || spans || '))' AS scope_spans
 SELECT CAST(
     [],
-    'Array(Tuple(resource Tuple(' || attributes || '), schema_url String, tenant String, scope_spans ' || scope_spans
-    || '))') AS resource_spans;
+    'Array(Tuple(resource Tuple(' || attributes || ', nested_values Array(String)), schema_url String, tenant String, '
+    || 'scope_spans ' || scope_spans || '))') AS resource_spans;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS otlp_traces_mv TO otel_traces AS
 WITH
@@ -137,7 +141,8 @@ SELECT
     span.trace_state AS TraceState,
     span.name AS SpanName,
     if(span.kind BETWEEN 0 AND 5,
-       ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'][span.kind + 1], '') AS SpanKind,
+       ['Unspecified', 'Internal', 'Server', 'Client', 'Producer', 'Consumer'][span.kind + 1],
+       toString(span.kind)) AS SpanKind,
     ResourceAttributes['service.name'] AS ServiceName,
     attribute_map(resource_span.resource.attributes) AS ResourceAttributes,
     scope_span.scope.name AS ScopeName,
@@ -145,7 +150,8 @@ SELECT
     attribute_map(span.attributes) AS SpanAttributes,
     if(span.end_time_unix_nano > span.start_time_unix_nano,
        span.end_time_unix_nano - span.start_time_unix_nano, 0) AS Duration,
-    if(span.status.code BETWEEN 0 AND 2, ['Unset', 'Ok', 'Error'][span.status.code + 1], '') AS StatusCode,
+    if(span.status.code BETWEEN 0 AND 2,
+       ['Unset', 'Ok', 'Error'][span.status.code + 1], toString(span.status.code)) AS StatusCode,
     span.status.message AS StatusMessage,
     arrayMap(e -> time(e.time_unix_nano), span.events) AS `Events.Timestamp`,
     span.events.name AS `Events.Name`,
@@ -172,7 +178,8 @@ SELECT
     attribute_types(resource_span.resource.attributes) AS ResourceAttributeTypes,
     attribute_types(scope_span.scope.attributes) AS ScopeAttributeTypes,
     attribute_types(span.attributes) AS SpanAttributeTypes,
-    span.nested_values AS NestedValues
+    arrayConcat(resource_span.resource.nested_values, scope_span.scope.nested_values, span.nested_values)
+        AS NestedValues
 FROM otlp_traces_in
 ARRAY JOIN resource_spans AS resource_span
 ARRAY JOIN resource_span.scope_spans AS scope_span

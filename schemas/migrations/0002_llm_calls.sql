@@ -28,15 +28,16 @@ SETTINGS index_granularity = 8192, min_bytes_for_wide_part = 134217728, merge_se
          fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- What people wrote and models answered stays in otel_traces: the standard names, then those of other instrumentations.
+-- An end after the last nanosecond that a DateTime64(9) has is that one; others may write rows from before 1970.
 CREATE MATERIALIZED VIEW IF NOT EXISTS llm_calls_mv TO llm_calls AS
+WITH toUInt64(toUnixTimestamp64Nano(Timestamp)) AS began
 SELECT
     TraceId AS trace_id,
     SpanId AS span_id,
     ParentSpanId AS parent_span_id,
     SpanName AS span_name,
     Timestamp AS start_time,
-    fromUnixTimestamp64Nano(
-        toInt64(least(toUInt64(toUnixTimestamp64Nano(Timestamp)) + Duration, 9223372036854775807))) AS end_time,
+    fromUnixTimestamp64Nano(toInt64(began + least(Duration, toUInt64(9223372036854775807 - began)))) AS end_time,
     Duration / 1e9 AS duration_s,
     StatusCode AS status_code,
     StatusMessage AS status_message,

@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS llm_calls_hourly
     calls UInt64 COMMENT 'Number of calls.',
     errors UInt64 COMMENT 'Calls that failed.',
     blocked UInt64 COMMENT 'Calls that a guardrail refused.',
-    unpriced UInt64 COMMENT 'Calls whose price is not known: no cost, or none although tokens were used.',
+    unpriced UInt64 COMMENT 'Calls that say that they have no price, or used tokens, are not free and have no cost.',
     input_tokens UInt64 COMMENT 'All input tokens.',
     output_tokens UInt64 COMMENT 'All output tokens.',
     cache_read_tokens UInt64 COMMENT 'Input tokens read from the provider''s cache.',
@@ -29,8 +29,11 @@ SETTINGS index_granularity = 8192, non_replicated_deduplication_window = 10000,
          fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS llm_calls_hourly_mv TO llm_calls_hourly AS
+WITH
+    toDateTime64(0, 9, 'UTC') AS first,
+    toDateTime64('2106-02-07 00:00:00', 9, 'UTC') AS last
 SELECT
-    toStartOfHour(toDateTime(least(start_time, toDateTime64('2106-02-07 00:00:00', 9, 'UTC')))) AS hour,
+    toStartOfHour(toDateTime(greatest(least(start_time, last), first))) AS hour,
     tenant_id,
     service_name,
     provider,
@@ -38,12 +41,7 @@ SELECT
     prompt_name,
     prompt_version,
     call_type,
-    count() AS calls,
-    countIf(c.status_code = 'Error' OR c.error_type != '') AS errors,
-    countIf(c.guardrail_blocked) AS blocked,
-    countIf(c.cost_status = 'unpriced' OR (isNull(c.cost_total) AND c.total_tokens > 0)) AS unpriced,
-    sum(ifNull(c.input_tokens, 0)) AS input_tokens,
-    sum(ifNull(c.output_tokens, 0)) AS output_tokens,
+    -- include call_counts
     sum(ifNull(c.cache_read_tokens, 0)) AS cache_read_tokens,
     sum(ifNull(c.cost_total, 0)) AS cost_total,
     sum(c.duration_s) AS duration_s

@@ -6,16 +6,11 @@ SELECT
     prompt_name,
     prompt_version,
     arrayStringConcat(arraySort(groupUniqArray(request_model)), ', ') AS models,
-    count() AS calls,
-    countIf(status_code = 'Error') AS errors,
-    countIf(guardrail_blocked) AS blocked,
-    countIf(cost_status = 'unpriced') AS unpriced,
-    sum(ifNull(input_tokens, 0)) AS input_tokens,
-    sum(ifNull(output_tokens, 0)) AS output_tokens,
-    sum(cost_total) AS cost_total,
+    -- include call_counts
+    sum(c.cost_total) AS cost_total,
     quantile(0.5)(duration_s) AS p50_s,
     quantile(0.95)(duration_s) AS p95_s
-FROM llm_calls
+FROM llm_calls AS c
 WHERE start_time >= {since:DateTime64(9)}
   AND (empty({services:Array(String)}) OR has({services:Array(String)}, service_name))
 GROUP BY prompt_name, prompt_version

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -168,11 +169,14 @@ def _check_live(data: Path) -> None:
         assert time.monotonic() < deadline, shown
         shown += os.read(ours, 65536).decode(errors="replace")
     process.send_signal(signal.SIGINT)
+    impatient = threading.Timer(WAIT_S, process.kill)
+    impatient.start()
     while True:
         try:
             shown += os.read(ours, 65536).decode(errors="replace")
         except OSError:  # the terminal is gone with its last user
             break
+    impatient.cancel()
     os.close(ours)
     assert process.wait(WAIT_S) == 0
     assert "Traceback" not in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,21 @@ def server(tmp_path: Path) -> Iterator[ClickHouse]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a store with all tables and nothing in them."""
+    path = tmp_path_factory.mktemp("empty") / "store"
+    store = Store(f"chdb://{path}")
+    migrations.migrate(store)
+    store.close()
+    return path
+
+
+@pytest.fixture
+def urls(tmp_path: Path, empty_store: Path) -> tuple[str, str]:
+    """Two embedded stores with all tables, each in a data folder of its own."""
+    for folder in ("old", "new"):
+        shutil.copytree(empty_store, tmp_path / folder / "store", symlinks=True)
+    return f"chdb://{tmp_path}/old/store", f"chdb://{tmp_path}/new/store"

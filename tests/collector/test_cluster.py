@@ -254,6 +254,16 @@ def test_a_line_that_is_new_in_the_dictionary_is_on_all_of_the_cluster(
         monkeypatch.setattr(llm_calls, "columns", lambda: (*attributes.columns(), new))
         assert llm_calls.sync(store) == ["new_number"]
         assert llm_calls.sync(store) == []
+        other = Attribute("user.name", "string", "Whose name.", "user_id", "String")  # and not stored any more
+        lines = [other if line is attributes.USER_ID else line for line in (*attributes.columns(), new)]
+        monkeypatch.setattr(llm_calls, "columns", lambda: lines)
+        assert llm_calls.sync(store) == ["user_id"]
+        assert llm_calls.sync(store) == []
+        kinds = store.rows(
+            "SELECT table, default_kind AS kind FROM system.columns "
+            "WHERE database = currentDatabase() AND name = 'user_id' ORDER BY table"
+        )
+        assert [tuple(row.values()) for row in kinds] == [("llm_calls", "ALIAS"), ("llm_calls_local", "ALIAS")]
         found = store.rows("SELECT table FROM system.columns WHERE name = 'new_number' ORDER BY table")
         assert [row["table"] for row in found] == ["llm_calls", "llm_calls_local"]
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +15,14 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from tests.collector.conftest import Start
+from tests.support import otlp
 from tests.support.clickhouse import ClickHouse
 from tests.support.collector import Handle, get, send
 from tests.support.doors import (
     DOORS,
     NAMES,
     TYPES,
+    data_point,
     document,
     documents,
     encoded,
@@ -55,6 +58,24 @@ def test_fault_07_a_full_disk_can_be_emptied(tmp_path: Path, server: ClickHouse,
         assert stored(collector, "traces", "full") == acknowledged > 5
         assert export(collector, "protobuf", "traces", request("traces", "full")).stored
         assert collector.stop() == 0
+
+
+def test_fault_07_a_start_on_a_full_disk(tmp_path: Path, server: ClickHouse, start: Start) -> None:
+    """There is no room for a second copy of what an earlier run left: it is cut where its writing ended, and stored."""
+    folder = tmp_path / "data" / "log"
+    with mounted(folder, 2 << 20) as reason:
+        if reason:
+            pytest.skip(reason)
+        (folder / "traces").mkdir()
+        records = [otlp.log_record(otlp.body(span(), service="left"), 1) for _ in range(2000)]
+        left = otlp.segment(folder / "traces", 1, *records)
+        os.truncate(left.path, left.size - 7)
+        with (folder / "filler").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(folder).free - 65536)
+        collector = start(tmp_path / "data", store=server.url)
+        assert stored(collector, "traces", "left") == 1999
+        assert collector.status()["signals"]["traces"]["torn_bytes"] > 0
+        collector.stop()
 
 
 @pytest.mark.parametrize(("sent", "path"), PAIRS)
@@ -94,6 +115,25 @@ def test_fault_18_a_length_that_lies_stores_nothing(
         assert connection.recv(4096)[9:12] in codes
     assert stored(collector, "traces", service) == 0
     assert export(collector, "protobuf", "traces", request("traces", service)).stored
+
+
+@pytest.mark.parametrize(("door", "signal"), [("grpc", "traces"), *(("protobuf", signal) for signal in NAMES)])
+def test_fault_18_what_rows_repeat_is_bounded(collector: Handle, service: str, door: str, signal: str) -> None:
+    """A resource is in every row of its items: a request of a MiB would be hundreds of them. Others are served."""
+    large = {"nested": {"text": "x" * (1 << 20)}}
+    make = {"traces": span, "logs": log_record, "metrics": data_point}[signal]
+    answer = export(collector, door, signal, request(signal, service, *(make() for _ in range(300)), **large))
+    assert answer.code in (413, "RESOURCE_EXHAUSTED")
+    assert "send fewer in a request" in answer.message.message
+    assert export(collector, door, signal, request(signal, service, *(make() for _ in range(3)), **large)).stored
+    assert stored(collector, signal, service) == 3
+
+
+def test_fault_18_a_metric_is_repeated_by_its_points(collector: Handle, service: str) -> None:
+    """Its name and description are in every row too."""
+    sent = request("metrics", service, *(data_point() for _ in range(300)))
+    sent.resource_metrics[0].scope_metrics[0].metrics[0].description = "x" * (1 << 20)
+    assert export(collector, "protobuf", "metrics", sent).code == 413
 
 
 ODD_TEXTS = {"nul": "a\0b", "surrogate": "\ud800", "bidi": "\u202e", "long": "x" * 100_000, "not a character": "\uffff"}

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from google.protobuf.message import EncodeError
 
+from otel_llm_collector.clickhouse import inserter as inserters
 from otel_llm_collector.clickhouse.inserter import Inserter, Preparation
 from otel_llm_collector.clickhouse.store import Store
-from otel_llm_collector.errors import StoreUnavailable
+from otel_llm_collector.errors import StoreError, StoreUnavailable
+from otel_llm_collector.log.record import Good
 from otel_llm_collector.log.seen import Seen
 from otel_llm_collector.log.segment import Segment, recover
 from otel_llm_collector.measures.counts import Counts
-from otel_llm_collector.signals import TRACES
+from otel_llm_collector.signals import TRACES, Signal
 from tests.support.otlp import body, log_record, segment, span
 
 CALL = {"gen_ai.operation.name": "chat"}
@@ -58,6 +63,19 @@ class Line:
 
     def _free(self, size: int) -> None:
         self.freed += size
+
+
+class Failing(Store):
+    """A store that fails so many times, and then works."""
+
+    def __init__(self, url: str, *failures: Exception) -> None:
+        super().__init__(url)
+        self.failures = deque(failures)
+
+    def insert_file(self, table: str, path: Path, format: str, settings: Mapping[str, str | int]) -> None:
+        if self.failures:
+            raise self.failures.popleft()
+        super().insert_file(table, path, format, settings)
 
 
 @pytest.fixture
@@ -166,3 +184,88 @@ def test_tables_are_made_until_they_can_be(store: Store, tmp_path: Path) -> None
     assert line.prepared == 3
     assert line.inserter.last_error == ""
     assert line.stored()["spans"] == 1
+
+
+AWAY = StoreUnavailable("gone")
+ODD = StoreError("Code: 9999. Nobody knows", 9999)
+MOST = inserters._ATTEMPTS
+
+
+def test_an_unknown_error_is_waited_out(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failures of other kinds are not counted; only one that stays is taken for one of the data."""
+    monkeypatch.setattr(inserters, "_PATIENCE_S", (0.001, 0.002))
+    failing = Failing(store.url)
+    line = Line(failing, tmp_path)
+    line.inserter.start()
+    cases: list[tuple[list[Exception], int]] = [
+        ([AWAY] * 15 + [ODD], 0),
+        ([ODD, AWAY] * MOST, 0),
+        ([ValueError("of a kind that nobody expects")], 0),
+        ([ODD] * (MOST + 2), 1),
+    ]
+    for number, (failures, split) in enumerate(cases, 1):
+        failing.failures.extend(failures)
+        line.insert(line.segment(number, body(span(CALL)), body(span(CALL))))
+        assert line.stored()["spans"] == 2 * number
+        assert (line.counts.split_segments, line.counts.quarantined) == (split, 0)
+        assert line.inserter.last_error == ""
+    line.inserter.stop()
+    failing.close()
+
+
+def test_what_is_damaged_while_it_waits_is_set_aside(line: Line) -> None:
+    """Also where ClickHouse would take it, as something else; the others are stored, and its room is free."""
+    for number, (old, new) in enumerate([(b"span-1", b"sqan-1"), (b"\x2a\x06span-1", b"\x2a\x46span-1"), (b"", b"")]):
+        segment = line.segment(number, *(body(span(name=f"span-{name}")) for name in (0, 2, 1)))
+        data = segment.path.read_bytes()
+        segment.path.write_bytes(data.replace(old, new) if old else data[:-9])
+        freed = line.freed
+        line.insert(segment)
+        assert (line.counts.inserted, line.counts.quarantined) == (2 * number + 2, number + 1)
+        assert line.freed == freed + segment.size
+    rows = line.store.rows("SELECT SpanName AS name, count() AS n FROM otel_traces GROUP BY name ORDER BY name")
+    assert rows == [{"name": "span-0", "n": 3}, {"name": "span-2", "n": 3}]
+    nothing = line.segment(9, body(span()))
+    nothing.path.write_bytes(bytes(nothing.size))
+    line.insert(nothing)
+    assert (line.counts.inserted, line.counts.quarantined, line.counts.rewritten_segments) == (6, 4, 0)
+    assert {path.suffix for path in line.quarantine.iterdir()} == {".damaged"}
+    assert len(list(line.quarantine.iterdir())) == 4
+    assert list(line.folder.glob("*.seg")) == []
+
+
+def test_what_cannot_be_rewritten_does_not_take_others_with_it(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the rewriting stumbles over."""
+    real = inserters.flatten
+
+    def flatten(signal: Signal, data: bytes, records: list[Good]) -> bytes:
+        if any(b"stumble" in data[record.body : record.end] for record in records):
+            raise EncodeError("too large")
+        return real(signal, data, records)
+
+    monkeypatch.setattr(inserters, "flatten", flatten)
+    nested = {"deep": {"a": [1]}}
+    line.insert(line.segment(1, body(span(nested)), body(span({**nested, "b": "stumble"})), body(span(nested))))
+    assert line.stored()["spans"] == 2
+    assert line.counts.quarantined == 1
+    (reason,) = line.quarantine.glob("*.reason")
+    assert "EncodeError('too large')" in reason.read_text()
+
+
+def test_a_segment_that_needs_too_much_memory_lets_others_pass(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits behind them, whole, until the server has more: some of it may be in a table already."""
+    monkeypatch.setattr(inserters, "_PATIENCE_S", (0.01, 0.05))
+    large, small = line.segment(1, body(*(span({"x": "y" * 1000}) for _ in range(8000)))), line.segment(2, body(span()))
+    with monkeypatch.context() as patch:
+        patch.setitem(inserters._SETTINGS, "max_memory_usage", 32 << 20)
+        line.inserter.add(large)
+        line.inserter.add(small)
+        deadline = time.monotonic() + WAIT_S
+        while line.counts.inserted < 1 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert line.stored()["spans"] == 1
+        assert line.inserter.oldest == large.began
+    assert line.inserter.wait(WAIT_S)
+    assert line.stored()["spans"] == 8001
+    assert (line.counts.split_segments, line.counts.quarantined) == (0, 0)
+    assert line.counts.failed_inserts > 0

@@ -58,9 +58,11 @@ def test_a_stop_stores_everything_that_was_accepted(tmp_path: Path, number: sign
 
 
 def test_one_collector_a_folder(tmp_path: Path, start: Start) -> None:
-    """The second says which process has it; when that one dies the lock is free."""
+    """The second says which process has it; when that one dies the lock is free. What is in it is its owner's."""
     collector = start(tmp_path)
     assert _complaint(tmp_path) == (f"Process {collector.pid} already uses {tmp_path}; stop it or use another --data.")
+    folders = [tmp_path / "log", tmp_path / "log" / "traces", tmp_path / "store"]
+    assert [folder.stat().st_mode & 0o777 for folder in folders] == [0o700] * 3
     collector.kill()
     assert (tmp_path / "collector.json").exists()
     assert Running.find(tmp_path) is None

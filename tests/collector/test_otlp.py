@@ -17,7 +17,7 @@ from tests.support.otlp import START, body, request, span
 
 
 def check(sent: bytes) -> Checked:
-    return check_in(TRACES, sent, Window.at(START))
+    return check_in(TRACES, sent, Window.at(START, 32))
 
 
 def test_a_good_request_passes_as_the_same_bytes() -> None:
@@ -137,3 +137,9 @@ def test_nested_values_become_text() -> None:
     assert found.events[0].attributes[0].value.string_value == '{"k":"v"}'
     assert found.links[0].attributes[0].value.string_value == "{}"
     assert data.resource_spans[0].resource.attributes[1].value.string_value == '{"id":1}'
+
+
+def test_what_is_above_the_items_is_rewritten_once() -> None:
+    """However many they are."""
+    whole = body(*(span() for _ in range(500)), resource={"process": {"text": "x" * 10_000}})
+    assert len(flatten(TRACES, whole, [Good(0, 0, len(whole), 1, 1, b"", "")])) < len(whole) + 30_000

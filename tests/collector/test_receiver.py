@@ -185,7 +185,9 @@ def test_the_same_request_at_the_same_time_is_stored_once(collector: Handle, ser
         (body(span(trace_id=b"")), {}, 400, 3, "1 of 1 spans have no valid ids"),
         (b"this is plain text", {"Content_Encoding": "gzip"}, 400, 3, "The body is not gzip"),
         (gzip.compress(b"x" * 99, mtime=0)[:-4], {"Content_Encoding": "gzip"}, 400, 3, "The gzip body is cut short."),
-        (gzip.compress(b"", mtime=0) + b"more", {"Content_Encoding": "gzip"}, 400, 3, "something behind its end"),
+        (gzip.compress(b"", mtime=0) + b"more of it", {"Content_Encoding": "gzip"}, 400, 3, "The body is not gzip"),
+        (gzip.compress(b"", mtime=0) * 1025, {"Content_Encoding": "gzip"}, 400, 3, "more than 1024 parts"),
+        (zlib.compress(b"") + b"more", {"Content_Encoding": "deflate"}, 400, 3, "something behind its end"),
         (b"", {"Content_Encoding": "br"}, 415, 3, "Content-Encoding br is not known here; gzip, deflate, zstd and"),
         (b"", {"Content_Type": "text/plain"}, 415, 3, "Content-Type text/plain is not supported; application/x-proto"),
     ],
@@ -252,7 +254,8 @@ def test_grpc_refuses_what_is_malformed(collector: Handle) -> None:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
     """A collector that takes requests of one mebibyte, and very few of them."""
-    handle = start_collector(tmp_path_factory.mktemp("small"), body_bytes=1 << 20, log_bytes=300_000)
+    data = tmp_path_factory.mktemp("small")
+    handle = start_collector(data, body_bytes=1 << 20, log_bytes=500_000, segment_age_s=600.0)
     yield handle
     handle.stop()
 
@@ -288,6 +291,7 @@ def test_a_message_that_is_too_large(small: Handle, compression: grpc.Compressio
 
 def test_a_full_log_asks_to_try_again(small: Handle) -> None:
     """503 with a short Retry-After, UNAVAILABLE with RetryInfo in both places; and nothing of it is lost afterwards."""
+    assert _post(small, body(span({"text": "x" * 300_000})))[0] == 200
     sent = body(span({"text": os.urandom(150_000).hex()}))
     code, headers, refusal = _post(small, sent)
     assert (code, headers["Retry-After"]) == (503, "1")
@@ -303,5 +307,6 @@ def test_a_full_log_asks_to_try_again(small: Handle) -> None:
     assert RetryInfo.FromString(metadata["google.rpc.retryinfo-bin"]) == hint
     assert Status.FromString(metadata["grpc-status-details-bin"]) == status
     assert small.status()["signals"]["traces"]["refused_requests"]["full"] == 2
+    small.flush()
     assert _post(small, body(span(), service="after"))[0] == 200
     assert _stored(small, "after") == 1

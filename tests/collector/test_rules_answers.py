@@ -99,7 +99,8 @@ def test_rule_26_a_partial_success_is_not_sent_again(collector: Handle, service:
 
 def test_rule_26_what_passes_is_never_a_partial_success(tmp_path: Path, start: Start) -> None:
     """A full log refuses a request as a whole, with a code to try again on."""
-    small = start(tmp_path, log_bytes=100_000)
+    small = start(tmp_path, log_bytes=300_000, segment_age_s=600.0)
+    assert export(small, "protobuf", "traces", request("traces", "first", span({"text": "x" * 200_000}))).stored
     mixed = request("traces", "mixed", span({"text": "x" * 200_000}), span(**BAD))
     codes = [export(small, door, "traces", mixed).code for door in DOORS]
     assert codes == [503, 503, "UNAVAILABLE"]

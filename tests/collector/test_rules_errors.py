@@ -29,8 +29,8 @@ RETRYABLE = {429, 502, 503, 504}
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
     """A collector whose log has room for one small request, and whose store is away."""
     nowhere = "clickhouse://nobody:nothing@127.0.0.1:9/otel"
-    handle = start_collector(tmp_path_factory.mktemp("full"), store=nowhere, log_bytes=1500, body_bytes=1 << 20)
-    assert export(handle, "protobuf", "traces", request("traces", "first", span({"text": "x" * 1000}))).stored
+    handle = start_collector(tmp_path_factory.mktemp("full"), store=nowhere, log_bytes=4000, body_bytes=1 << 20)
+    assert export(handle, "protobuf", "traces", request("traces", "first", span({"text": "x" * 3400}))).stored
     yield handle
     handle.kill()
 

@@ -171,6 +171,92 @@ def test_a_line_that_is_new_in_the_dictionary_fills_old_rows(store: Store, monke
     assert llm_calls.sync(store) == []
 
 
+def test_a_line_that_is_read_otherwise_is_so_in_a_store_that_has_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other names; stored where it was worked out, and the other way round. What is stored already stays."""
+    insert = (
+        "INSERT INTO llm_calls (trace_id, attributes) VALUES "
+        "('{}', {{'user.id': 'u', 'user.name': 'n', 'gen_ai.request.seed': '1', 'seed': '2', 'gen_ai.agent.id': 'a'}})"
+    )
+    store.command(insert.format("old"))
+    user = Attribute("user.name", "string", "The user's name.", "user_id", "String")  # stored
+    session = Attribute("user.name", "string", "Whose session.", "session_id", "String")  # stored, not any more
+    seed = Attribute("seed", "int", "Seed.", "seed", "Nullable(Int64)")  # worked out
+    changed = {attribute.column: attribute for attribute in (user, session, seed)}
+    lines = [changed.get(attribute.column, attribute) for attribute in attributes.columns()]
+    monkeypatch.setattr(llm_calls, "columns", lambda: lines)
+    monkeypatch.setattr(llm_calls, "STORED", attributes.STORED | {user, attributes.AGENT_ID})
+    assert llm_calls.sync(store) == ["seed", "user_id", "session_id", "agent_id"]
+    assert llm_calls.sync(store) == []
+    store.command(insert.format("new"))
+    assert store.rows("SELECT trace_id, user_id, session_id, seed, agent_id FROM llm_calls ORDER BY trace_id") == [
+        {"trace_id": "new", "user_id": "n", "session_id": "n", "seed": 2, "agent_id": "a"},
+        {"trace_id": "old", "user_id": "u", "session_id": "n", "seed": 2, "agent_id": "a"},
+    ]
+    described = store.rows(
+        "SELECT name, default_kind AS kind, comment FROM system.columns "
+        "WHERE table = 'llm_calls' AND name IN ('user_id', 'session_id', 'seed', 'agent_id') ORDER BY position"
+    )
+    assert [tuple(row.values()) for row in described] == [
+        ("seed", "ALIAS", "Seed."),
+        ("user_id", "DEFAULT", "The user's name."),
+        ("session_id", "ALIAS", "Whose session."),
+        ("agent_id", "DEFAULT", attributes.AGENT_ID.sentence),
+    ]
+
+
+def test_counts_that_cannot_be_turn_no_sum_over(store: Store) -> None:
+    """They are not known then, and their texts are kept; so are negative ones and fractions."""
+    counts = ["18446744073709551615", "9223372036854775807", "1000000000000", "99999999999999999999999", "-5", "1.5"]
+    for text in ["999999999999", *counts]:
+        store.command(
+            "INSERT INTO otel_traces (TraceId, SpanAttributes) VALUES ('a', {'gen_ai.operation.name': 'chat', "
+            f"'gen_ai.usage.input_tokens': '{text}', 'gen_ai.usage.completion_tokens': '{text}'}})"
+        )
+    (sums,) = store.rows(
+        "SELECT sum(calls) AS n, sum(input_tokens) AS i, sum(output_tokens) AS o FROM llm_calls_hourly"
+    )
+    assert sums == {"n": 7, "i": 999_999_999_999, "o": 999_999_999_999}
+    (row,) = store.rows(
+        "SELECT sum(total_tokens) AS t, groupUniqArray(attributes['gen_ai.usage.input_tokens']) AS texts "
+        "FROM llm_calls WHERE input_tokens IS NULL AND output_tokens IS NULL"
+    )
+    assert (row["t"], sorted(row["texts"])) == (0, sorted(counts))
+
+
+def test_times_that_others_write_stay_in_their_order(store: Store) -> None:
+    """The exporter sets no time right: before 1970, after 2106, and longer than there is time."""
+    for time, length in (
+        ("1969-12-31 23:59:59.5", 10**8),
+        ("1930-01-01", 0),
+        ("2200-01-01", 10**9),
+        ("1930-01-01", 2**64 - 1),
+    ):
+        store.command(
+            "INSERT INTO otel_traces (TraceId, Timestamp, Duration, SpanAttributes) VALUES "
+            f"('{time}', '{time}', {length}, {{'gen_ai.operation.name': 'chat'}})"
+        )
+    calls = store.rows(
+        "SELECT toString(start_time) AS b, toString(end_time) AS e FROM llm_calls ORDER BY start_time, end_time"
+    )
+    assert [(row["b"][:19], row["e"][:21]) for row in calls] == [
+        ("1930-01-01 00:00:00", "1930-01-01 00:00:00.0"),
+        ("1930-01-01 00:00:00", "2262-04-11 23:47:16.8"),
+        ("1969-12-31 23:59:59", "1969-12-31 23:59:59.6"),
+        ("2200-01-01 00:00:00", "2200-01-01 00:00:01.0"),
+    ]
+    hours = store.rows(
+        "SELECT toString(hour) AS hour, sum(calls) AS n FROM llm_calls_hourly GROUP BY hour ORDER BY hour"
+    )
+    assert hours == [{"hour": "1970-01-01 00:00:00", "n": 3}, {"hour": "2106-02-07 00:00:00", "n": 1}]
+    traces = store.rows(
+        "SELECT DISTINCT toString(Start) AS b, toString(End) AS e FROM otel_traces_trace_id_ts ORDER BY b"
+    )
+    assert [row["b"] for row in traces] == ["1970-01-01 00:00:00", "2106-02-07 00:00:00"]
+    assert all(row["b"] == row["e"] for row in traces)
+
+
 def test_a_sentence_that_changed_is_the_new_comment(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Comments follow the dictionary."""
     changed = Attribute("user.id", "string", "Somebody's id.", "user_id", "String")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -14,6 +15,8 @@ from otel_llm_collector.clickhouse.cluster import Cluster
 from otel_llm_collector.clickhouse.store import Store
 from otel_llm_collector.errors import CollectorError
 from tests.support.clickhouse import ClickHouse
+from tests.support.command import otel_llm, sentence
+from tests.support.endpoint import free_port
 
 
 def test_a_server_s_url_may_name_its_cluster() -> None:
@@ -22,6 +25,58 @@ def test_a_server_s_url_may_name_its_cluster() -> None:
     assert Store("clickhouse://u:p@host/otel").cluster is None
     with pytest.raises(ConfigError, match=r"Store clickhouse://u:\*\*\*@host/otel\?x=1 says x; after \? there are"):
         Store("clickhouse://u:p@host/otel?x=1")
+
+
+@pytest.mark.parametrize(
+    "password", ["hu/sh", "hu?sh", "hu#sh", "12/hush", "12?hush", "12?x=hush", "12#34hush", "[hush", "hu\u2100sh"]
+)
+def test_a_password_that_cuts_the_url_is_refused_and_not_shown(password: str) -> None:
+    """Nor any part of it; written with percent signs it is one."""
+    with pytest.raises(ConfigError) as raised:
+        Store(f"clickhouse://otel:{password}@host:8123/db")
+    said = str(raised.value)
+    assert said.startswith("Store clickhouse://otel:***@host:8123/db is not a store: ")
+    assert "written %2F" in said
+    assert "sh@" not in said
+    assert "hu" not in said
+    store = Store(f"clickhouse://otel:{quote(password, safe='')}@host:8123/db")
+    assert (store.user, store.password, store.host, store.port) == ("otel", password, "host", 8123)
+    assert store.name == "clickhouse://otel:***@host:8123/db"
+
+
+@pytest.mark.parametrize("url", ["otel:hush@host/db", "clickhouse:/otel:hush@host", "postgres://otel:hush@host:1/db"])
+def test_what_is_no_store_s_url_does_not_show_its_password_either(url: str) -> None:
+    """One sentence, whatever it is."""
+    with pytest.raises(ConfigError, match=r":\*\*\*@host\S* is not a store") as raised:
+        Store(url)
+    assert "hush" not in str(raised.value)
+
+
+def test_a_store_that_another_process_has_open_is_refused_with_its_number(tmp_path: Path) -> None:
+    """Also where the engine's file about its process is of one that was killed: only a lock counts."""
+    (tmp_path / "status").write_text("PID: 1\n")
+    url = f"chdb://{tmp_path}"
+    code = (
+        f"from otel_llm_collector.clickhouse.store import Store; store = Store('{url}'); "
+        "print(store.rows('SELECT 1 AS one'), flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "[{'one': 1}]\n"
+        done = otel_llm("migrate", "--store", url)
+        other.kill()
+    assert sentence(done) == f"Process {other.pid} already uses the store {tmp_path}; stop it."
+    assert otel_llm("migrate", "--store", url).stdout.startswith(f"{url}: applied traces, ")
+
+
+def test_a_command_says_in_its_own_words_why_a_server_cannot_be_asked() -> None:
+    """One sentence, without what the client logs of it."""
+    done = otel_llm("migrate", "--store", f"clickhouse://otel:hush@127.0.0.1:{free_port()}/db")
+    said = sentence(done)
+    assert said.count("\n") == 0
+    assert said.startswith("ClickHouse at clickhouse://otel:***@127.0.0.1:")
 
 
 def test_a_server_that_is_too_old_is_refused(server: ClickHouse) -> None:

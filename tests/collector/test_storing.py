@@ -187,7 +187,7 @@ def test_times_that_cannot_be_are_set_right(collector: Handle, service: str) -> 
 
 
 def test_enums_out_of_range_are_stored(collector: Handle, service: str) -> None:
-    """Kinds and codes that nobody knows have no name."""
+    """Kinds and codes that nobody has named are their numbers."""
     _store(
         collector,
         span(name="d", kind=77, status=Status(code=9)),
@@ -196,8 +196,8 @@ def test_enums_out_of_range_are_stored(collector: Handle, service: str) -> None:
         service=service,
     )
     rows = {row["SpanName"]: row for row in _spans(collector, service)}
-    assert [rows[name]["SpanKind"] for name in "def"] == ["", "", "Unspecified"]
-    assert [rows[name]["StatusCode"] for name in "def"] == ["", "", "Unset"]
+    assert [rows[name]["SpanKind"] for name in "def"] == ["77", "-1", "Unspecified"]
+    assert [rows[name]["StatusCode"] for name in "def"] == ["9", "-1", "Unset"]
 
 
 def test_clocks_that_are_all_wrong_do_not_stop_an_insert(collector: Handle, service: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from otel_llm_collector.errors import LogFull
 from otel_llm_collector.log import open_segment
+from otel_llm_collector.log import segment as segments
 from otel_llm_collector.log.record import Good, Record, scan
 from otel_llm_collector.log.segment import Mended, Segment, identity
 from otel_llm_collector.log.segment import recover as recover_from
@@ -34,12 +35,13 @@ class Logs:
     def __init__(self, data: Path) -> None:
         self.data = data
         self.sealed: list[Segment] = []
+        self.copies: list[Path] = []
         self._made: list[Log] = []
 
     def make(self, **options: Any) -> Log:
         settings = replace(Settings(data=self.data, segment_age_s=3600), **options)
         settings.folder_of("traces").mkdir(parents=True, exist_ok=True)
-        log = Log(settings, 0, 0, self.sealed.append)
+        log = Log(settings, 0, 0, self.sealed.append, {"traces": self.copies})
         log.start()
         self._made.append(log)
         return log
@@ -134,6 +136,16 @@ def test_a_record_larger_than_a_segment_has_one_of_its_own(logs: Logs) -> None:
     assert len(_contents(logs.sealed[0])) == 1
 
 
+def test_records_that_grow_when_they_are_rows_share_no_segment(logs: Logs) -> None:
+    """What its rows repeat counts too, where that is much."""
+    log = logs.make(segment_bytes=4000)
+    light, heavy = _record(), replace(_record(), unfolded=64_000)
+    for record in (light, heavy, light, light):
+        log.append(TRACES, replace(record, digest=os.urandom(16))).result(WAIT_S)
+    log.close()
+    assert [segment.items for segment in logs.sealed] == [2, 2]
+
+
 def test_a_full_log_refuses_until_there_is_room(logs: Logs) -> None:
     """What waits for the store is bounded on disk."""
     log = logs.make(log_bytes=6 * _record(200).size + 99, segment_bytes=1)
@@ -176,6 +188,56 @@ def test_a_folder_that_is_gone_refuses(logs: Logs) -> None:
         log.append(TRACES, _record()).result(WAIT_S)
     folder.mkdir()
     log.append(TRACES, _record()).result(WAIT_S)
+
+
+def test_a_record_that_cannot_be_written_is_refused(logs: Logs) -> None:
+    """Whatever the reason, its sender is answered, and the log goes on."""
+    log = logs.make()
+    with pytest.raises(LogFull, match="at most 64 bytes"):
+        log.append(TRACES, replace(_record(), tenant="t" * 65)).result(WAIT_S)
+    log.append(TRACES, _record()).result(WAIT_S)
+    assert log.problem == ""
+
+
+def test_a_file_that_cannot_be_closed_was_written(logs: Logs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its records are on the disk."""
+    real = os.close
+
+    def close(file: int) -> None:
+        real(file)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    log = logs.make()
+    log.append(TRACES, _record()).result(WAIT_S)
+    with monkeypatch.context() as patch:
+        patch.setattr(open_segment.os, "close", close)
+        log.seal()
+    log.append(TRACES, _record()).result(WAIT_S)
+    log.seal()
+    assert [segment.items for segment in logs.sealed] == [1, 1]
+
+
+def test_the_folder_of_an_endpoint_holds_up_nothing(logs: Logs) -> None:
+    """One that has gone is made again; where there can be none, segments go without it."""
+    there, file = logs.data / "log" / "forward" / "there" / "traces", logs.data / "file"
+    file.write_text("")
+    logs.copies = [there, file / "traces", file]
+    log = logs.make()
+    log.append(TRACES, _record()).result(WAIT_S)
+    log.seal()
+    assert [path.name for path in there.iterdir()] == [logs.sealed[0].path.name]
+
+
+def test_the_log_is_for_its_owner_only(logs: Logs) -> None:
+    """It holds prompts and answers."""
+    segments.make_folder(logs.data / "log")
+    log = logs.make()
+    log.append(TRACES, _record()).result(WAIT_S)
+    log.seal()
+    path = logs.sealed[0].path
+    segments.write_durably(path.with_suffix(".other"), b"")
+    modes = [os.stat(one).st_mode & 0o777 for one in (logs.data / "log", path, path.with_suffix(".other"))]
+    assert modes == [0o700, 0o600, 0o600]
 
 
 def test_closing_keeps_everything_and_takes_nothing_more(logs: Logs) -> None:
@@ -235,3 +297,37 @@ def test_recovery_removes_segments_without_a_record(tmp_path: Path) -> None:
     (mended,) = recover(tmp_path)
     assert mended.segment is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_recovery_goes_on_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A torn tail is cut without any; a damaged segment is left for later."""
+    torn, damaged, whole = (segment(tmp_path, number, _record(number), _record(number + 9)) for number in (1, 2, 3))
+    os.truncate(torn.path, torn.size - 3)
+    data = bytearray(damaged.path.read_bytes())
+    data[60] ^= 4
+    damaged.path.write_bytes(data)
+
+    def write(file: int, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segments, "write_all", write)
+        found = [mended.segment for mended in recover(tmp_path)]
+    assert [one.items if one else 0 for one in found] == [1, 1, 2]
+    assert [one is not None and one.is_whole() for one in found] == [True, False, True]
+    assert found[1] is not None
+    assert damaged.path.read_bytes() == data
+    mended = segments.mend(TRACES, damaged.path, tmp_path / "quarantine", found[1].size)
+    assert (mended.quarantined, mended.torn) == (1, 0)
+    assert found[2] == whole
+
+
+def test_recovery_takes_a_record_once(tmp_path: Path) -> None:
+    """A write that failed and could not be undone, and its resend; the halves of one segment have none in common."""
+    first, second, third = _record(1), _record(2), _record(3)
+    segment(tmp_path, 1, first, second)
+    segment(tmp_path, 2, second, third)
+    segment(tmp_path, 3, third)
+    digests = [mended.segment.digests if mended.segment else () for mended in recover(tmp_path)]
+    assert digests == [(first.digest, second.digest), (third.digest,), ()]
+    assert len(list(tmp_path.glob("*.seg"))) == 2

@@ -26,7 +26,7 @@ from tests.support.random_messages import fill
 
 _LIMIT = 1 << 16
 _ENCODINGS = ("gzip", "deflate", "zstd", "identity", "br")
-_WINDOW = Window.at(START)
+_WINDOW = Window.at(START, 32)
 
 
 def take_in(data: bytes) -> None:

@@ -19,8 +19,8 @@ from otel_llm_collector.log.segment import Segment, identity
 from otel_llm_collector.signals import TRACES
 
 _DAY = 86_400_000_000_000
-START = (time.time_ns() // _DAY - 60) * _DAY + 51_200_000_000_000
-"""A quarter past two of a day two months ago: times of another year would be set right by the collector."""
+START = (time.time_ns() // _DAY - 20) * _DAY + 51_200_000_000_000
+"""A quarter past two of a day three weeks ago: times of another month would be set right by the collector."""
 _numbers = itertools.count(1)
 
 

@@ -18,7 +18,7 @@ _TEXTS = (
 )  # fmt: skip
 _KEYS = ("", "a", "b", "service.name", "gen_ai.operation.name", "gen_ai.usage.input_tokens", "k8s.pod.name", "ü", "a b")
 INTS = (0, 1, -1, 127, 128, 2**31 - 1, 2**31, -(2**31), 2**53, 2**53 + 1, 2**63 - 1, -(2**63))
-_DOUBLES = (
+DOUBLES = (
     0.0, -0.0, 1.0, 0.1, -1.5, 1e-5, 1e-6, 1e-7, 5e-324, 1e15, 1e16, 1e17, 1e20, 1e21, 123456789012345678.0, 1e300,
     float("nan"), float("inf"), float("-inf"),
 )  # fmt: skip
@@ -115,7 +115,7 @@ class Values:
         return self._now + self._chance.randrange(-365 * DAY_NS, DAY_NS * 9 // 10)
 
     def _double(self) -> float:
-        return self._chance.choice(_DOUBLES) if self._often() else self._chance.uniform(-1e6, 1e6)
+        return self._chance.choice(DOUBLES) if self._often() else self._chance.uniform(-1e6, 1e6)
 
     def _unsigned(self) -> int:
         return self._chance.choice((0, 1, 300, 2**32, 2**63, 2**64 - 1))

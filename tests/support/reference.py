@@ -212,7 +212,7 @@ def identity(raw: bytes, size: int) -> str:
 
 
 def _one_of(names: tuple[str, ...], number: int) -> str:
-    return names[number] if 0 <= number < len(names) else ""
+    return names[number] if 0 <= number < len(names) else str(number)
 
 
 def _types(attributes: Iterable[KeyValue]) -> list[int]:

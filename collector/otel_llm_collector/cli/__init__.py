@@ -6,6 +6,7 @@ that ``otel-llm --help`` is quick.
 
 from __future__ import annotations
 
+import logging
 import sys
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has not the letter shows a question mark
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # of a failure it says less than we do
     try:
         _app()()
     except ModuleNotFoundError as error:

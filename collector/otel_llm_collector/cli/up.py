@@ -50,7 +50,6 @@ def up(
     from otel_llm_collector.settings import Forward, Settings
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # of a failure it says less than we do
     given: dict[str, Any] = {
         "data": data, "store": store, "host": host, "grpc_port": grpc_port, "http_port": http_port,
         "api_port": api_port, "tls_cert": tls_cert, "tls_key": tls_key, "tls_client_ca": tls_client_ca,

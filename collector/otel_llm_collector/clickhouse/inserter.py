@@ -9,12 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from google.protobuf.message import DecodeError
-
 from otel_llm_collector import schemas
 from otel_llm_collector.errors import CollectorError, StoreError, StoreUnavailable
 from otel_llm_collector.log.seen import Seen
-from otel_llm_collector.log.segment import Segment, make_folder, write_durably
+from otel_llm_collector.log.segment import Segment, make_folder, mend, write_durably
 from otel_llm_collector.measures.counts import Counts
 from otel_llm_collector.measures.durations import Durations
 from otel_llm_collector.otlp.flatten import flatten
@@ -44,8 +42,9 @@ _PASSING_ERRORS = frozenset(
     }
 )
 """Its numbers for what is wrong with the server, its tables, its disk, its quorum or our rights, and may be mended."""
+_NO_MEMORY = 241
 _ATTEMPTS = 12
-"""How often an insert is tried that fails in a way that is on neither list: about half a minute."""
+"""How many failures in ways that are on neither list are waited out: for half a minute at least."""
 _PATIENCE_S = (0.1, 5.0)
 
 
@@ -102,15 +101,16 @@ class Inserter:
         self._changed = threading.Condition()
         self._queue: deque[Segment] = deque()
         self._stopping = False
-        self._attempts = 0
+        self._unknown = 0
+        """Failures since the last success that are on neither list."""
         self.last_error = ""
         """The sentence of the last failure; empty once an insert succeeds."""
         self.inserts = Durations()
         """Attempts to insert a segment, and how long they took."""
-        self._thread = threading.Thread(target=self._run, name=f"otel-llm-{signal.name}", daemon=True)
+        self.thread = threading.Thread(target=self._run, name=f"otel-llm-{signal.name}", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self.thread.start()
 
     @property
     def waiting(self) -> int:
@@ -121,7 +121,7 @@ class Inserter:
     def oldest(self) -> float | None:
         """When the oldest of them was begun, in seconds since 1970."""
         with self._changed:
-            return self._queue[0].began if self._queue else None
+            return min((segment.began for segment in self._queue), default=None)
 
     def add(self, segment: Segment) -> None:
         with self._changed:
@@ -139,7 +139,7 @@ class Inserter:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        self._thread.join()
+        self.thread.join()
 
     def _run(self) -> None:
         delay = _PATIENCE_S[0]
@@ -154,24 +154,34 @@ class Inserter:
                 self._preparation.ensure()
                 if segment is not None:
                     self._insert(segment)
-            except (CollectorError, OSError) as error:
-                if str(error) not in (self.last_error, self._preparation.problem):
-                    _log.warning("Not inserted yet: %s", error)
-                self.last_error = str(error)
-                self._attempts += 1
+            except Exception as error:  # whatever it is, nobody else empties this signal's log
+                self._tell(error)
                 self._counts.failed_inserts += segment is not None
                 with self._changed:
+                    if isinstance(error, StoreError) and error.code == _NO_MEMORY:
+                        self._queue.rotate(-1)  # the others may need less
                     if self._stopping:
                         return
                     self._changed.wait(delay)
                 delay = min(delay * 2, _PATIENCE_S[1])
             else:
                 self.last_error = ""
-                self._attempts = 0
+                self._unknown = 0
                 delay = _PATIENCE_S[0]
+
+    def _tell(self, error: Exception) -> None:
+        """Say why nothing was inserted, and say it in the log once."""
+        expected = isinstance(error, (CollectorError, OSError))
+        sentence = str(error) if expected else f"An insert failed with {error!r}."
+        if sentence not in (self.last_error, self._preparation.problem):
+            _log.warning("Not inserted yet: %s", sentence, exc_info=None if expected else error)
+        self.last_error = sentence
 
     def _insert(self, segment: Segment) -> None:
         segment.trim()
+        if not segment.is_whole():
+            self._mend(segment)
+            return
         began = time.perf_counter()
         try:
             for landing in self._signal.landings_of(segment.kinds):
@@ -202,8 +212,8 @@ class Inserter:
         data = segment.path.read_bytes()
         try:
             rewritten = flatten(self._signal, data, segment.records(data))
-        except DecodeError:
-            return reason
+        except Exception as error:  # whatever it is, the other records are not to wait for it
+            return f"{reason} Nor can it be rewritten: {error!r}."
         flat = segment.path.with_suffix(".flat")
         write_durably(flat, rewritten)
         try:
@@ -221,7 +231,10 @@ class Inserter:
         """Whether to try again: for ever where the server is to blame, for a while where it is not known."""
         if error.code is None or isinstance(error, StoreUnavailable) or error.code in _PASSING_ERRORS:
             return True
-        return error.code not in _DATA_ERRORS and self._attempts < _ATTEMPTS
+        if error.code in _DATA_ERRORS:
+            return False
+        self._unknown += 1
+        return self._unknown <= _ATTEMPTS
 
     def _hand_over(self, token: str, landing: Landing, path: Path) -> None:
         settings = {**_SETTINGS, **self._format_schema(landing), "insert_deduplication_token": token}
@@ -236,6 +249,22 @@ class Inserter:
             "format_schema": schemas.read(landing.schema),
             "format_schema_message_name": landing.message,
         }
+
+    def _mend(self, segment: Segment) -> None:
+        """Set aside what was damaged on the disk since it was written; the rest takes the segment's place."""
+        mended = mend(self._signal, segment.path, self._quarantine, segment.size)
+        left = [mended.segment] if mended.segment else []
+        lost = segment.items - sum(one.items for one in left)
+        self._counts.quarantined += mended.quarantined
+        _log.error(
+            "Segment %s was damaged on the disk: %d %s are not stored; what is left of them is in %s.",
+            *(segment.name, lost, self._signal.items, self._quarantine),
+        )
+        self._freed(segment.size - sum(one.size for one in left))
+        with self._changed:
+            self._queue.popleft()
+            self._queue.extendleft(left)
+            self._changed.notify_all()
 
     def _divide(self, segment: Segment, landing: Landing, reason: str) -> None:
         """Cut a segment in two that a landing will never take; one that is a single record is set aside."""

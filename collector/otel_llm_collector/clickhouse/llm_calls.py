@@ -2,24 +2,28 @@
 
 A column is an expression over the map of attributes, which holds text as ``otel_traces`` does: a ``DEFAULT`` where it
 is stored with the row, an ``ALIAS`` where it is worked out when it is read. A line that is new in the dictionary is one
-``ALTER TABLE``, and rows that are already there show it too.
+``ALTER TABLE``, and rows that are already there show it too. So is one that reads other names than before, but what is
+stored already stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 from otel_llm.attributes import BY_NAME, CALL_ID, STORED, Attribute, columns
+from otel_llm_collector import schemas
 from otel_llm_collector.errors import SchemaError
 
 from .store import Store, literal
 
+COUNT_DIGITS = 12
+"""A count with more digits is none: one that is made up must not turn a sum of 64 bits over."""
 _NUMBERS = {
     "UInt8": "toUInt8OrZero",
     "UInt16": "toUInt16OrZero",
     "Nullable(UInt32)": "toUInt32OrNull",
-    "Nullable(UInt64)": "toUInt64OrNull",
     "Nullable(Int64)": "toInt64OrNull",
     "Nullable(Float32)": "toFloat32OrNull",
     "Nullable(Float64)": "toFloat64OrNull",
@@ -40,10 +44,15 @@ class Column:
     stored: bool
 
     @property
+    def kind(self) -> str:
+        """What ClickHouse calls how it is worked out."""
+        return "DEFAULT" if self.stored else "ALIAS"
+
+    @property
     def definition(self) -> str:
         """The column as ``ALTER TABLE … ADD COLUMN`` takes it."""
-        start, end = f"{self.name} {self.type}", f"{self.expression} COMMENT {literal(self.comment)}"
-        return f"{start} DEFAULT {end} CODEC(ZSTD(1))" if self.stored else f"{start} ALIAS {end}"
+        plain = f"{self.name} {self.type} {self.kind} {self.expression} COMMENT {literal(self.comment)}"
+        return f"{plain} CODEC(ZSTD(1))" if self.stored else plain
 
 
 def expression(attribute: Attribute) -> str:
@@ -63,6 +72,8 @@ def expression(attribute: Attribute) -> str:
         return f"if({text} = '', NULL, {text} IN {_TRUE})"
     if kind == "Nullable(Decimal(18, 9))":
         return f"toDecimal64OrNull(toString(round(toFloat64OrNull({text}), 9)), 9)"
+    if kind == "Nullable(UInt64)":
+        return f"if(length({text}) > {COUNT_DIGITS}, NULL, toUInt64OrNull({text}))"
     if kind.startswith("Array("):
         return f"if(startsWith({text}, '['), JSONExtract({text}, {literal(kind)}), if({text} = '', [], [{text}]))"
     if kind in _NUMBERS:
@@ -105,29 +116,43 @@ def derived() -> Iterator[Column]:
 
 
 def sync(store: Store) -> list[str]:
-    """Add the columns that ``llm_calls`` lacks and correct comments; returns the names of the columns added."""
-    table = store.rows(
-        "SELECT name, type, comment FROM system.columns WHERE database = currentDatabase() AND table = 'llm_calls'"
-    )
-    if not table:
+    """Bring the columns of ``llm_calls`` to what the dictionary says; returns those that are new or made otherwise."""
+    columns = list(derived())
+    present = _present(store, columns)
+    if not present:
         return []
-    present = {row["name"]: row for row in table}
-    added: list[str] = []
+    found: list[str] = []
+    before: list[str] = []
     changes: list[str] = []
     after = "status_message"
-    for column in derived():
+    for column in columns:
         old = present.get(column.name)
         if old is None:
             changes.append(f"ADD COLUMN IF NOT EXISTS {column.definition} AFTER {after}")
-            added.append(column.name)
+            found.append(column.name)
         elif old["type"] != column.type:
             raise SchemaError(
                 f"Column {column.name} of llm_calls is {old['type']} in the store and {column.type} in the attribute "
                 "dictionary; a change of type needs a numbered migration."
             )
+        elif old["kind"] and not (old["kind"] == column.kind and old["is_as_wanted"]):
+            if old["kind"] == "DEFAULT" and not column.stored:  # then it has a codec, which an alias may not have
+                before.append(f"MODIFY COLUMN {replace(column, stored=True).definition}")
+                changes.append(f"MODIFY COLUMN {column.name} REMOVE CODEC")
+            changes.append(f"MODIFY COLUMN {column.definition}")
+            found.append(column.name)
         elif old["comment"] != column.comment:
             changes.append(f"COMMENT COLUMN {column.name} {literal(column.comment)}")
         after = column.name
-    if changes:
-        store.define(f"ALTER TABLE llm_calls {', '.join(changes)}")
-    return added
+    # On a cluster this may have broken off between its two tables: so there is a codec in both to be removed.
+    for statement in (before, changes):
+        if statement:
+            store.define(f"ALTER TABLE llm_calls {', '.join(statement)}")
+    return found
+
+
+def _present(store: Store, columns: Iterable[Column]) -> dict[str, dict[str, Any]]:
+    """The columns of the table by name; none where there is no table."""
+    wanted = ", ".join(f"({literal(column.name)}, {literal(column.expression)})" for column in columns)
+    asked = schemas.read("llm_calls_columns.sql").replace("{wanted}", f"[{wanted}]")
+    return {row["name"]: row for row in store.rows(asked)}

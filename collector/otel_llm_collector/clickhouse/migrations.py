@@ -20,7 +20,6 @@ from . import llm_calls
 from .store import Store
 
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
-_INCLUDE = re.compile(r"^ *-- include (\w+)\n", re.MULTILINE)
 
 _RECORD = """
 CREATE TABLE IF NOT EXISTS otel_llm_migrations
@@ -62,13 +61,8 @@ def available(folder: Path | None = None) -> list[Migration]:
         match = _NAME.fullmatch(path.name)
         if not match:
             raise SchemaError(f"{path.name} is not named like 0001_name.sql.")
-        found.append(Migration(int(match[1]), match[2], _whole(path.read_text(encoding="utf-8"))))
+        found.append(Migration(int(match[1]), match[2], schemas.whole(path.read_text(encoding="utf-8"))))
     return found
-
-
-def _whole(text: str) -> str:
-    """A file's text with the parts that it includes."""
-    return _INCLUDE.sub(lambda line: schemas.read(f"parts/{line[1]}.sql"), text)
 
 
 def migrate(store: Store, folder: Path | None = None) -> list[str]:

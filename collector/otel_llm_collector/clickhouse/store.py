@@ -7,6 +7,7 @@ other's rows; so every thread gets a handle of its own.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -15,12 +16,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from otel_llm.errors import ConfigError
 from otel_llm_collector.errors import StoreError, StoreUnavailable
 
 from .cluster import Cluster, quoted
+from .url import PORTS, masked, server_parts
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -41,11 +43,11 @@ _ON_CLUSTER: dict[str, str | int] = {
     "distributed_foreground_insert": 1,  # an insert that is answered is on the shards, not in a spool before them
     "distributed_product_mode": "global",
 }
-_PORTS = {"clickhouse": 8123, "clickhouses": 8443}
 _CONNECT_TIMEOUT_S = 5
 _UNKNOWN_DATABASE = 81
 _environment = threading.Lock()
 _OWN_WORDS = re.compile(r"Code: \d+\..*?(?= \(for url |\Z)", re.DOTALL)
+_HOLDER = re.compile(r"PID: (\d+)")
 
 
 def literal(value: str | int) -> str:
@@ -56,12 +58,22 @@ def literal(value: str | int) -> str:
     return f"'{escaped}'"
 
 
-def _port(parts: SplitResult) -> int | None:
-    """The port of a server's URL, or ``None`` when it is not a number."""
+def _holder(folder: Path) -> str:
+    """The number of the process whose engine has an embedded store open; empty where none has.
+
+    The engine locks a file ``status``, which outlives an engine that was killed. Of a store that is taken the engine
+    does not say by whom, and writes to stderr by itself.
+    """
     try:
-        return parts.port or _PORTS[parts.scheme]
-    except ValueError:
-        return None
+        with (folder / "status").open(encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found = _HOLDER.search(file.read())
+                return found[1] if found else "unknown"
+    except OSError:
+        pass
+    return ""
 
 
 def _bottom(error: BaseException) -> str:
@@ -97,16 +109,16 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        parts = urlsplit(url)
-        self.embedded = parts.scheme == "chdb"
+        self.embedded = url.startswith("chdb://")
         self.cluster: Cluster | None = None
         if self.embedded:
             self.path = Path(url.removeprefix("chdb://"))
             self.database = "default"
             if not self.path.is_absolute() or PATTERNS.intersection(url):
                 raise ConfigError(f"Store {url} must be chdb:// and an absolute path without any of * ? {{ }}.")
-        elif parts.scheme in _PORTS and parts.hostname and _port(parts) is not None:
-            self.host, self.port, self._secure = parts.hostname, _port(parts), parts.scheme == "clickhouses"
+        elif parts := server_parts(url):
+            self.host, self.port = parts.hostname, parts.port or PORTS[parts.scheme]
+            self._secure = parts.scheme == "clickhouses"
             self.user, self.password = unquote(parts.username or "default"), unquote(parts.password or "")
             self.database = unquote(parts.path.strip("/")) or "default"
             asked = parse_qs(parts.query, keep_blank_values=True)
@@ -120,7 +132,8 @@ class Store:
         else:
             raise ConfigError(
                 f"Store {self.name} is not a store: write chdb:///absolute/path or "
-                "clickhouse://user:password@host:8123/database (clickhouses:// for TLS), with ?cluster=name for one."
+                "clickhouse://user:password@host:8123/database (clickhouses:// for TLS), with ?cluster=name for one; "
+                "in a password / ? # [ ] and @ are written %2F %3F %23 %5B %5D and %40."
             )
         self._local = threading.local()
         self._clients: list[Client] = []
@@ -128,8 +141,7 @@ class Store:
     @property
     def name(self) -> str:
         """The URL without its password."""
-        parts = urlsplit(self.url)
-        return self.url if parts.password is None else self.url.replace(f":{parts.password}@", ":***@", 1)
+        return self.url if self.embedded else masked(self.url)
 
     def connect(self, settings: Mapping[str, str | int] | None = None) -> Client:
         """A new handle, with settings that stay on it; closed with the store."""
@@ -144,10 +156,12 @@ class Store:
 
         if self.embedded:
             try:
-                self.path.mkdir(parents=True, exist_ok=True)
+                self.path.mkdir(0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreUnavailable(f"The store's folder {self.path} cannot be used: {error.strerror}.") from error
             with _surroundings(self.path):
+                if (holder := _holder(self.path)) not in ("", str(os.getpid())):
+                    raise StoreUnavailable(f"Process {holder} already uses the store {self.path}; stop it.")
                 return clickhouse_connect.get_client(
                     interface="chdb",
                     path=str(self.path),
@@ -182,7 +196,7 @@ class Store:
     def _checked(self, client: Client) -> Client:
         """The handle of a server that is new enough."""
         said = str(client.server_version)
-        if tuple(int(part) for part in said.split(".")[:2]) < MINIMUM:
+        if tuple(int(part) for part in said.split(".")[:2] if part.isdecimal()) < MINIMUM:
             client.close()
             raise StoreError(
                 f"ClickHouse at {self.name} is version {said}; otel-llm needs {MINIMUM[0]}.{MINIMUM[1]} or newer."

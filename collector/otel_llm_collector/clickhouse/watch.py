@@ -39,15 +39,15 @@ class Watch:
         self._log = log
         self._known = max(migration.version for migration in migrations.available())
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="otel-llm-watch", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="otel-llm-watch", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self.thread.start()
 
     def stop(self) -> None:
         """End; a server that does not answer is not waited for long."""
         self._stopping.set()
-        self._thread.join(_PATIENCE_S)
+        self.thread.join(_PATIENCE_S)
 
     @property
     def warning(self) -> str:
@@ -75,5 +75,7 @@ class Watch:
                 version = int(row["version"])
         except CollectorError as error:
             self.state = StoreState(problem=str(error))
+        except Exception as error:  # of something that is not ClickHouse, for one
+            self.state = StoreState(problem=f"ClickHouse at {self._store.name} gives no answer that is one: {error!r}.")
         else:
             self.state = StoreState(True, "", version, int(size["bytes"]), int(size["rows"]))

@@ -6,9 +6,11 @@ import asyncio
 import logging
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
+from otel_llm_collector.errors import Malformed
 from otel_llm_collector.settings import Settings
 
 from .peers import Connections
@@ -30,10 +32,11 @@ class Connection(web.RequestHandler):
     """Answers requests; ``ended`` is done when the connection is.
 
     A head that is not whole in ``head_seconds``, from the connection's begin or from its own first byte, ends it, and
-    so does one of more than ``head_bytes``. Between requests it may be idle for ``idle_seconds``.
+    so does one of more than ``head_bytes``, and a client that reads nothing of an answer for ``head_seconds``. Between
+    requests it may be idle for ``idle_seconds``.
     """
 
-    __slots__ = ("_connections", "_head", "_head_bytes", "_head_seconds", "_late", "ended")
+    __slots__ = ("_connections", "_head", "_head_bytes", "_head_seconds", "_late", "_unread", "_writing", "ended")
 
     def __init__(self, server: web.Server, connections: Connections, settings: Settings, decompress: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -54,20 +57,54 @@ class Connection(web.RequestHandler):
         self._head_bytes = settings.head_bytes
         self._head = 0
         self._late: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        self._writing: asyncio.Transport | None = None
         self.ended: asyncio.Future[None] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._writing = self.transport
+        if self._writing is not None:
+            self._writing.set_write_buffer_limits(high=0)  # whatever waits is told to pause_writing
         self._late = self._loop.call_later(self._head_seconds, self._too_late)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
         self._in_time()
+        self._read()
+        self._writing = None
         if not self.ended.done():
             self.ended.set_result(None)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._wait_for_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read()
+
+    def _wait_for_reading(self) -> None:
+        """Look again whether the client reads, though the connection be closing, until nothing waits for it."""
+        if self._writing is not None:
+            waits = self._writing.get_write_buffer_size()
+            self._unread = self._loop.call_later(self._head_seconds, self._look_whether_read, waits)
+
+    def _look_whether_read(self, waited: int) -> None:
+        if self._writing is None or self._writing.get_write_buffer_size() < waited:
+            self._wait_for_reading()
+            return
+        self._connections.late += 1
+        self._writing.abort()
+
+    def _read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        self._end_a_broken_body()
         if not self._waits_for_a_head():
             self._in_time()
             return
@@ -97,6 +134,18 @@ class Connection(web.RequestHandler):
             )
         answer.force_close()
         return answer
+
+    def _end_a_broken_body(self) -> None:
+        """Tell who reads a body that it ends in what is no HTTP: aiohttp says so to the next request only."""
+        if not self._messages or isinstance(self._messages[-1][0], RawRequestMessage):
+            return
+        if len(self._messages) > 1:
+            body: StreamReader | None = self._messages[-2][1]
+        else:
+            body = self._current_request.content if self._current_request else None
+        if body is not None and not body.is_eof():
+            body.set_exception(Malformed("The body is broken: its chunks are not as HTTP has them."))
+            body.feed_eof()
 
     def _waits_for_a_head(self) -> bool:
         return self._request_count == 0 or (self._waiter is not None and not self._waiter.done())

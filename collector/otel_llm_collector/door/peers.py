@@ -40,7 +40,7 @@ class Connections:
         self.refused = 0
         """Connections that were closed at once, because there were too many."""
         self.late = 0
-        """Connections that were closed because a request's head did not arrive in time."""
+        """Connections that were closed because a request's head did not arrive, or an answer was not read, in time."""
         self.unshaken = 0
         """Connections whose TLS handshake failed."""
 

@@ -59,6 +59,7 @@ def fault(folder: Path, room: int) -> str:
             probe.unlink()
 
 
-def sentence(error: OSError) -> str:
+def sentence(error: Exception) -> str:
     """What a write to the log that failed is called."""
-    return f"The log cannot be written: {error.strerror}."
+    reason = error.strerror if isinstance(error, OSError) else repr(error)
+    return f"The log cannot be written: {reason}."

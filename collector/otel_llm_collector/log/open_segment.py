@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import time
@@ -14,35 +15,53 @@ from otel_llm_collector.settings import Settings
 from otel_llm_collector.signals import Signal
 
 from .record import Record
-from .segment import Segment, identity, number, sync_folder, write_all
+from .segment import PRIVATE, Segment, identity, make_folder, number, sync_folder, write_all
 
 _log = logging.getLogger(__name__)
 
 
 class OpenSegment:
-    """A segment that grows; in each folder of ``copies`` it has a second name."""
+    """A segment that grows; in each folder of ``copies`` it has a second name.
+
+    A folder that has gone is made again. Where it cannot have a name, it goes without that one.
+    """
 
     def __init__(self, signal: Signal, path: Path, copies: Sequence[Path]) -> None:
         self.opened = time.monotonic()
         self.size = 0
+        self.weight = 0
         self._signal = signal
         self._path = path
-        self._copies = [folder / path.name for folder in copies]
+        self._copies: list[Path] = []
         self._items = 0
         self._kinds = 0
         self._digests: list[bytes] = []
         self._identity = identity(path)
         self._failed = False
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, PRIVATE)
         try:
             sync_folder(path.parent)
-            for copy in self._copies:
-                os.link(path, copy)
-                sync_folder(copy.parent)
+            for folder in copies:
+                self._name(folder / path.name)
         except OSError:
             os.close(self._file)
             self._remove()
             raise
+
+    def _name(self, copy: Path) -> None:
+        """Give it another name; a full disk is the log's own trouble, any other is that of the folder alone."""
+        try:
+            try:
+                os.link(self._path, copy)
+            except FileNotFoundError:
+                make_folder(copy.parent)
+                os.link(self._path, copy)
+            self._copies.append(copy)
+            sync_folder(copy.parent)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            _log.error("Segment %s has no name in %s: %s", self._path.name, copy.parent, error)
 
     @property
     def began(self) -> float:
@@ -51,7 +70,7 @@ class OpenSegment:
 
     def due(self, settings: Settings) -> bool:
         """Whether it is complete: large, old, or no longer to be written."""
-        return self._failed or self.size >= settings.segment_bytes or time.monotonic() >= self.ends(settings)
+        return self._failed or self.weight >= settings.segment_bytes or time.monotonic() >= self.ends(settings)
 
     def ends(self, settings: Settings) -> float:
         """When it is old enough, by the monotonic clock."""
@@ -64,12 +83,13 @@ class OpenSegment:
             write_all(self._file, data)
             began = time.perf_counter()
             os.fdatasync(self._file)
-        except OSError:
+        except Exception:
             self._failed = True
             raise
         syncs.add(time.perf_counter() - began)
         self.size += len(data)
         for record in records:
+            self.weight += record.weight
             self._items += record.items
             self._kinds |= record.kinds
             self._digests.append(record.digest)
@@ -79,7 +99,8 @@ class OpenSegment:
 
         A failed write may have left more in the file, which is cut off, here or at the latest before it is inserted.
         """
-        os.close(self._file)
+        with contextlib.suppress(OSError):  # what was promised has been synced
+            os.close(self._file)
         if not self.size:
             self._remove()
             return None

@@ -21,6 +21,9 @@ _CHECKSUM = struct.Struct("<I")
 _FIXED = _HEADER.size + _CHECKSUM.size
 _BODY = _FIXED + len(_TAG) + 1
 
+_FOLDED = 8
+"""How many times larger the rows of a record are before that counts."""
+
 ID_SIZE = 8
 DIGEST_SIZE = 16
 TENANT_LIMIT = 64
@@ -32,7 +35,7 @@ class Record:
     """A request body that was validated, with how many items it holds.
 
     ``digest`` is what the request is recognised by when it comes again. ``kinds`` has a bit for each landing of its
-    signal that it concerns.
+    signal that it concerns. ``unfolded`` is how many bytes its rows are, where that is known.
     """
 
     body: bytes
@@ -40,10 +43,16 @@ class Record:
     digest: bytes
     kinds: int = 1
     tenant: str = ""
+    unfolded: int = 0
 
     @property
     def size(self) -> int:
         return _BODY + len(self.tenant.encode()) + len(self.body)
+
+    @property
+    def weight(self) -> int:
+        """Bytes that it counts for in a segment, so that none is much larger once it is rows."""
+        return max(self.size, self.unfolded // _FOLDED)
 
     def encode(self, segment: bytes) -> bytes:
         """The bytes of the record in the segment of that id."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .record import DIGEST_SIZE
-from .segment import sync_folder, write_all
+from .segment import PRIVATE, sync_folder, write_all
 
 REMEMBERED = 65536
 """Requests whose resend is recognised: at 20 requests a second, those of the last hour."""
@@ -41,7 +41,7 @@ class Seen:
     def add(self, digests: Iterable[bytes]) -> None:
         """Remember the digests of a segment; they are on disk when this returns. Raises ``OSError``."""
         with self._lock:
-            file = os.open(self._newer, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            file = os.open(self._newer, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, PRIVATE)
             try:
                 if extra := os.fstat(file).st_size % DIGEST_SIZE:  # of a write that a crash or a fault cut off
                     os.ftruncate(file, os.fstat(file).st_size - extra)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from otel_llm_collector.signals import Signal
 
 from .record import ID_SIZE, Bad, Good, scan
 
+_log = logging.getLogger(__name__)
+
 SUFFIX = ".seg"
+PRIVATE = 0o600
+"""The log holds prompts and answers: its files are for their owner only, as its folders are."""
+_PRIVATE_FOLDER = 0o700
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +41,14 @@ class Segment:
 
     def trim(self) -> None:
         """Cut off what a failed write left behind the last record that was promised: its sender tries again."""
-        if self.path.stat().st_size <= self.size:
-            return
-        file = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.ftruncate(file, self.size)
-            os.fsync(file)
-        finally:
-            os.close(file)
+        if self.path.stat().st_size > self.size:
+            _cut(self.path, self.size)
+
+    def is_whole(self) -> bool:
+        """Whether everything that was promised is in the file, and as it was written."""
+        found = list(scan(self.path.read_bytes(), identity(self.path)))
+        good = [part for part in found if isinstance(part, Good)]
+        return len(good) == len(found) and sum(part.items for part in good) == self.items
 
     def records(self, data: bytes) -> list[Good]:
         """The records in the contents of the file."""
@@ -69,7 +76,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """What was found in a segment of an earlier run, once it is whole again."""
+    """What was found in a segment that was not whole, or may not have been."""
 
     segment: Segment | None
     torn: int
@@ -123,32 +130,50 @@ def _segment(signal: Signal, path: Path, records: list[Good]) -> Segment:
     )
 
 
-def mend(signal: Signal, path: Path, quarantine: Path) -> Mended:
-    """Make a segment whole after a crash: cut what was not finished, set aside what is damaged.
+def mend(
+    signal: Signal, path: Path, quarantine: Path, promised: int = 0, elsewhere: Container[bytes] = frozenset()
+) -> Mended:
+    """Make a segment whole: cut what was not finished, set aside what is damaged. Raises ``OSError``.
 
-    Damaged bytes go to files in ``quarantine``, named after the segment and their place in it.
+    Damaged bytes go to files in ``quarantine``, named after the segment and their place in it. What is torn among the
+    first ``promised`` bytes is damaged too. Records whose digests are ``elsewhere`` are left out.
     """
     data = path.read_bytes()
     found = list(scan(data, identity(path)))
-    good = [part for part in found if isinstance(part, Good)]
+    good = [part for part in found if isinstance(part, Good) and part.digest not in elsewhere]
     bad = [part for part in found if isinstance(part, Bad)]
-    damaged = [part for part in bad if not part.torn]
+    damaged = [part for part in bad if not part.torn or part.start < promised]
     for part in damaged:
         make_folder(quarantine)
         write_durably(quarantine / f"{path.stem}.{part.start}.damaged", data[part.start : part.end])
-    if bad and good:
-        write_durably(path, b"".join(data[part.start : part.end] for part in good))
-    elif not good:
+    size = sum(part.end - part.start for part in good)
+    if not good:
         path.unlink()
+    elif size < len(data):
+        if good[-1].end == size:  # a full disk has room for that
+            _cut(path, size)
+        else:
+            write_durably(path, b"".join(data[part.start : part.end] for part in good))
     return Mended(
         _segment(signal, path, good) if good else None,
-        sum(part.end - part.start for part in bad if part.torn),
+        sum(part.end - part.start for part in bad if part not in damaged),
         len(damaged),
     )
 
 
+def _as_it_is(signal: Signal, path: Path) -> Segment:
+    """A segment that cannot be mended yet, without its unfinished end."""
+    found = list(scan(path.read_bytes(), identity(path)))
+    whole = _segment(signal, path, [part for part in found if isinstance(part, Good)])
+    return replace(whole, size=max((part.end for part in found if isinstance(part, Good) or not part.torn), default=0))
+
+
 def recover(signal: Signal, folder: Path, quarantine: Path) -> list[Mended]:
-    """Make the segments of earlier runs whole, oldest first, and clear away unfinished files."""
+    """Make the segments of earlier runs whole, oldest first, and clear away unfinished files. Raises ``OSError``.
+
+    One that cannot be mended, on a disk that is full, is mended before it is inserted. A record that is in two is what
+    a failed write left, and what its sender sent again.
+    """
     for leftover in (*folder.glob("*.new"), *folder.glob("*.flat")):
         leftover.unlink()
     paths = sorted(folder.glob(f"*{SUFFIX}"))
@@ -156,7 +181,17 @@ def recover(signal: Signal, folder: Path, quarantine: Path) -> list[Mended]:
     for half in [path for path in paths if _whole_of(path) in wholes]:
         half.unlink()  # the splitting was not finished
         paths.remove(half)
-    return [mend(signal, path, quarantine) for path in paths]
+    found: list[Mended] = []
+    known: set[bytes] = set()
+    for path in paths:
+        try:
+            mended = mend(signal, path, quarantine, elsewhere=known)
+        except OSError as error:
+            _log.warning("Segment %s cannot be mended yet: %s", path.name, error)
+            mended = Mended(_as_it_is(signal, path), 0, 0)
+        found.append(mended)
+        known.update(mended.segment.digests if mended.segment else ())
+    return found
 
 
 def _whole_of(path: Path) -> str:
@@ -174,21 +209,33 @@ def write_all(file: int, data: bytes) -> None:
 def write_durably(path: Path, data: bytes) -> None:
     """Write a file so that after any crash it is there whole, or the earlier one is."""
     new = path.with_name(path.name + ".new")
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE)
+    try:
+        write_all(file, data)
+        os.fsync(file)
+    finally:
+        os.close(file)
     new.replace(path)
     sync_folder(path.parent)
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing; their names are durable."""
+def _cut(path: Path, size: int) -> None:
+    """Cut a file off, durably."""
+    file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        folder.mkdir()
+        os.ftruncate(file, size)
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for its owner only, and those above it that are missing; their names are durable."""
+    try:
+        folder.mkdir(_PRIVATE_FOLDER)
     except FileNotFoundError:
         make_folder(folder.parent)
-        folder.mkdir()
+        folder.mkdir(_PRIVATE_FOLDER)
     except FileExistsError:
         if not folder.is_dir():
             raise

@@ -77,10 +77,10 @@ class Log:
         self._open: dict[Signal, OpenSegment] = {}
         self.syncs = Durations()
         """How often and how long it waited for the disk."""
-        self._thread = threading.Thread(target=self._run, name="otel-llm-log", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="otel-llm-log", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        self.thread.start()
 
     @property
     def limit_bytes(self) -> int:
@@ -142,7 +142,7 @@ class Log:
         with self._changed:
             wanted = self._wanted = self._appended
             self._changed.notify_all()
-            while self._handed_on < wanted and self._thread.is_alive():
+            while self._handed_on < wanted and self.thread.is_alive():
                 self._changed.wait(1)
 
     def close(self) -> None:
@@ -150,7 +150,7 @@ class Log:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join()
+        self.thread.join()
 
     def _run(self) -> None:
         try:
@@ -205,12 +205,12 @@ class Log:
         room: dict[Signal, int] = {}
         batch: dict[Signal, list[_Waiting]] = {}
         while self._queue:
-            signal, size = self._queue[0].signal, self._queue[0].record.size
+            signal, weight = self._queue[0].signal, self._queue[0].record.weight
             if signal not in room:
-                room[signal] = self._settings.segment_bytes - (self._open[signal].size if signal in self._open else 0)
-            if batch and size > room[signal]:
+                room[signal] = self._settings.segment_bytes - (self._open[signal].weight if signal in self._open else 0)
+            if batch and weight > room[signal]:
                 break
-            room[signal] -= size
+            room[signal] -= weight
             batch.setdefault(signal, []).append(self._queue.popleft())
         return batch
 
@@ -227,7 +227,7 @@ class Log:
                     self._open[signal] = OpenSegment(signal, path, self._copies.get(signal.name, ()))
                 self._open[signal].write(records, self.syncs)
                 self._fault = ""
-            except OSError as error:
+            except Exception as error:  # whatever it is, its senders are waiting
                 _log.error("The log in %s cannot be written: %s", self._settings.log, error)
                 self._fault = disk.sentence(error)
                 failure = LogFull(self._fault)

@@ -60,7 +60,9 @@ FAMILIES: dict[str, Family] = {
     "clamped_items": Family("counter", "Items whose times were so wrong that they were set right.", ("signal",)),
     "connections": Family("gauge", "Open connections to an HTTP port.", ("port",)),
     "refused_connections": Family("counter", "Connections closed at once, because there were too many.", ("port",)),
-    "late_connections": Family("counter", "Connections whose request's head did not arrive in time.", ("port",)),
+    "late_connections": Family(
+        "counter", "Connections whose request's head did not arrive, or whose answer was not read, in time.", ("port",)
+    ),
     "failed_handshakes": Family("counter", "Connections whose TLS handshake failed.", ("port",)),
     "refused_callers": Family("counter", "Requests that were not let in.", ("reason",)),
     # What waits.

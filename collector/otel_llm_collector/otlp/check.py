@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError, Message
-from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otel_llm_collector.errors import Malformed
@@ -14,11 +13,16 @@ from otel_llm_collector.signals import LOGS, METRIC_KINDS, METRICS, TRACES, Sign
 
 from . import clock
 from .clock import Window
-from .flatten import is_marked, stamp
+from .flatten import stamp
+from .unfolded import unfolded
 from .utf8 import repair
+from .wire import MESSAGES, has_own, has_too_many
 
 _NO_TRACE = bytes(16)
 _NO_SPAN = bytes(8)
+_FEW = 1024
+_SMALL = 16
+"""Bytes that an item has at least, on average: a span has ids, a log record a time, a data point a value."""
 
 
 @dataclass(slots=True)
@@ -31,6 +35,8 @@ class Checked:
     rejected: int = 0
     reason: str = ""
     clamped: int = 0
+    unfolded: int = 0
+    """Bytes that its rows are, about."""
 
 
 def check(signal: Signal, body: bytes, window: Window, tenant: str = "") -> Checked:
@@ -40,6 +46,10 @@ def check(signal: Signal, body: bytes, window: Window, tenant: str = "") -> Chec
     keeps its place without ids that are none. Times outside the window are set to now and kept as attributes. Every
     resource is marked as the ``tenant``'s, and as nobody else's.
     """
+    if has_too_many(signal.request, body):
+        raise Malformed(
+            f"The body has more than {MESSAGES} messages in protobuf; send fewer {signal.items} in a request."
+        )
     request = signal.request()
     try:
         request.ParseFromString(body)
@@ -49,38 +59,46 @@ def check(signal: Signal, body: bytes, window: Window, tenant: str = "") -> Chec
             request.ParseFromString(body)
         except DecodeError:
             raise Malformed(f"The body is not an OTLP {signal.request.DESCRIPTOR.name} in protobuf.") from None
-    # A field that comes twice makes it longer: protobuf takes the last one, ClickHouse another.
-    changed = bool(tenant) or request.ByteSize() != len(body)
     checked = Checked()
-    changed |= _CHECKS[signal](request, checked, window)
-    if is_marked(request, signal):
+    _CHECKS[signal](request, checked, window, _FEW + len(body) // _SMALL)
+    if has_own(body):
         request.DiscardUnknownFields()
-        changed = True
     if tenant:
         stamp(request, signal, tenant)
-    checked.body = request.SerializeToString() if changed else body
+    # Of a field that comes twice protobuf takes the last one, ClickHouse another.
+    written = request.SerializeToString()
+    checked.body = body if written == body else written
+    checked.unfolded = len(written) + unfolded(signal, request)
     return checked
 
 
-def _spans(request: ExportTraceServiceRequest, checked: Checked, window: Window) -> bool:
-    """Count the spans, and say whether any had to be changed or left out; so do those for the other signals."""
+def _spans(request: ExportTraceServiceRequest, checked: Checked, window: Window, most: int) -> None:
+    """Count the spans, leave out those without ids and set times right; so do those for the other signals."""
     earliest, latest = window.earliest, window.latest
     total = bad = clamped = 0
+    entries = len(request.resource_spans)
     for resource_spans in request.resource_spans:
+        entries += len(resource_spans.scope_spans)
+        if entries > most:
+            raise _empty(TRACES)
         for scope_spans in resource_spans.scope_spans:
             spans = scope_spans.spans
             total += len(spans)
-            wrong = []
+            if entries + total > most:
+                raise _empty(TRACES)
+            wrong = set()
             for index, span in enumerate(spans):
                 trace, own = span.trace_id, span.span_id
                 if len(trace) != 16 or len(own) != 8 or trace == _NO_TRACE or own == _NO_SPAN:
-                    wrong.append(index)
+                    wrong.add(index)
                 elif not earliest <= span.start_time_unix_nano <= span.end_time_unix_nano <= latest:
                     clock.clamp_span(span, window)
                     clamped += 1
             bad += len(wrong)
-            for index in reversed(wrong):
-                del spans[index]
+            if wrong:
+                kept = [span for index, span in enumerate(spans) if index not in wrong]
+                del spans[:]
+                spans.extend(kept)
     if bad:
         checked.reason = (
             f"{bad} of {total} spans have no valid ids: trace_id must be 16 bytes, span_id 8 bytes, neither all zero."
@@ -88,48 +106,66 @@ def _spans(request: ExportTraceServiceRequest, checked: Checked, window: Window)
         if bad == total:
             raise Malformed(checked.reason)
     checked.items, checked.rejected, checked.clamped = total - bad, bad, clamped
-    return bool(bad or clamped)
 
 
-def _log_records(request: Message, checked: Checked, window: Window) -> bool:
-    total = clamped = foreign = 0
-    changed = False
+def _log_records(request: Message, checked: Checked, window: Window, most: int) -> None:
+    total = clamped = 0
+    entries = len(request.resource_logs)
     for resource_logs in request.resource_logs:
+        entries += len(resource_logs.scope_logs)
+        if entries > most:
+            raise _empty(LOGS)
         for scope_logs in resource_logs.scope_logs:
             total += len(scope_logs.log_records)
+            if entries + total > most:
+                raise _empty(LOGS)
             for record in scope_logs.log_records:
                 time = record.time_unix_nano or record.observed_time_unix_nano
                 if not window.earliest <= time <= window.latest:
-                    foreign += bool(len(UnknownFieldSet(record)))
                     clock.clamp_log(record, window)
                     clamped += 1
                 if len(record.trace_id) not in (0, 16) or record.trace_id == _NO_TRACE:
                     record.trace_id = b""
-                    changed = True
                 if len(record.span_id) not in (0, 8) or record.span_id == _NO_SPAN:
                     record.span_id = b""
-                    changed = True
-    if total and foreign == total:
+    if (
+        total
+        and clamped == total
+        and all(
+            _is_foreign(record)
+            for resource_logs in request.resource_logs
+            for scope_logs in resource_logs.scope_logs
+            for record in scope_logs.log_records
+        )
+    ):
         raise Malformed("These are no log records: they look like those of another signal.")
     checked.items, checked.clamped = total, clamped
-    return bool(clamped or changed)
 
 
 _KIND_BITS = {kind: 1 << bit for bit, kind in enumerate(METRIC_KINDS)}
 
 
-def _data_points(request: Message, checked: Checked, window: Window) -> bool:
+def _data_points(request: Message, checked: Checked, window: Window, most: int) -> None:
     earliest, latest = window.earliest, window.latest
     total = kinds = clamped = foreign = 0
+    entries = len(request.resource_metrics)
     for resource_metrics in request.resource_metrics:
+        entries += len(resource_metrics.scope_metrics)
+        if entries > most:
+            raise _empty(METRICS)
         for scope_metrics in resource_metrics.scope_metrics:
+            entries += len(scope_metrics.metrics)
+            if entries > most:
+                raise _empty(METRICS)
             for metric in scope_metrics.metrics:
                 kind = metric.WhichOneof("data")
                 if kind is None:
-                    foreign += bool(len(UnknownFieldSet(metric)))
+                    foreign += _is_foreign(metric)
                     continue
                 points = getattr(metric, kind).data_points
                 total += len(points)
+                if entries + total > most:
+                    raise _empty(METRICS)
                 kinds |= _KIND_BITS[kind]
                 for point in points:
                     if not earliest <= point.time_unix_nano <= latest:
@@ -138,7 +174,19 @@ def _data_points(request: Message, checked: Checked, window: Window) -> bool:
     if foreign and not total:
         raise Malformed("These are no metrics: they look like those of another signal.")
     checked.items, checked.kinds, checked.clamped = total, kinds, clamped
-    return bool(clamped)
 
 
-_CHECKS: dict[Signal, Callable[..., bool]] = {TRACES: _spans, LOGS: _log_records, METRICS: _data_points}
+def _empty(signal: Signal) -> Malformed:
+    """Why a body is refused that is in so many pieces that hardly any can hold something."""
+    return Malformed(f"The {signal.items} are empty: with what is around them they have less than {_SMALL} bytes each.")
+
+
+def _is_foreign(item: Message) -> bool:
+    """Whether an item has fields that OTLP does not have there."""
+    known = type(item)()
+    known.CopyFrom(item)
+    known.DiscardUnknownFields()
+    return bool(known.ByteSize() != item.ByteSize())
+
+
+_CHECKS: dict[Signal, Callable[..., None]] = {TRACES: _spans, LOGS: _log_records, METRICS: _data_points}

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 _DAY = 86_400_000_000_000
-_PAST_DAYS = 366
 _AHEAD_DAYS = 1
 _REFRESH_NS = 1_000_000_000
 
@@ -30,21 +29,22 @@ class Window:
     latest: int
 
     @classmethod
-    def at(cls, now: int) -> Window:
-        return cls(now, now - _PAST_DAYS * _DAY, now + _AHEAD_DAYS * _DAY)
+    def at(cls, now: int, late_days: int) -> Window:
+        return cls(now, now - late_days * _DAY, now + _AHEAD_DAYS * _DAY)
 
 
 class Clock:
     """The window of now, made once a second."""
 
-    def __init__(self) -> None:
-        self._window = Window.at(time.time_ns())
+    def __init__(self, late_days: int) -> None:
+        self._late_days = late_days
+        self._window = Window.at(time.time_ns(), late_days)
 
     @property
     def window(self) -> Window:
         now = time.time_ns()
         if not 0 <= now - self._window.now < _REFRESH_NS:
-            self._window = Window.at(now)
+            self._window = Window.at(now, self._late_days)
         return self._window
 
 

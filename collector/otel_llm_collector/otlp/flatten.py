@@ -12,15 +12,14 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from google.protobuf.message import Message
-from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from otel_llm_collector.log.record import Good
 from otel_llm_collector.signals import LOGS, METRICS, TRACES, Signal
 
 from .json_values import varint
+from .wire import GROUP, fields_of
 
-_NUMBER = 2046
 _TEXT = b"\xf2\x7f"  # field 2046, length-delimited
 _KIND = b"\xf0\x7f"  # field 2046, a number
 _NOT_PLAIN = (None, "string_value_strindex", "array_value", "kvlist_value")
@@ -37,13 +36,19 @@ def stamp(request: Message, signal: Signal, tenant: str) -> None:
         group.MergeFromString(mark)
 
 
-def is_marked(request: Message, signal: Signal) -> bool:
-    """Whether a resource of a request is marked as somebody's: as it comes from a sender, none may be."""
-    return any(
-        field.field_number == _NUMBER
-        for group in getattr(request, signal.groups[0])
-        for field in UnknownFieldSet(group)
-    )
+def unstamped(body: bytes, tenant: str) -> bytes:
+    """A request as it was before it was stamped, for others to have: the mark is what a resource ends with."""
+    mark = _field(tenant.encode())
+    parts: list[bytes] = []
+    done = 0
+    for tag, begin, end in fields_of(body, 0, len(body)):
+        if tag == GROUP and body.endswith(mark, begin, end):
+            group = body[begin : end - len(mark)]
+            parts += (varint(tag), varint(len(group)), group)
+        else:
+            parts.append(body[done:end])
+        done = end
+    return b"".join(parts)
 
 
 def flatten(signal: Signal, data: bytes, records: Iterable[Good]) -> bytes:
@@ -62,28 +67,37 @@ def flatten(signal: Signal, data: bytes, records: Iterable[Good]) -> bytes:
 def _rewrite(request: Message, signal: Signal) -> None:
     groups, scopes, items = signal.groups
     for group in getattr(request, groups):
-        resource = _flatten(group.resource.attributes)
+        _above(group.resource)
         for scope in getattr(group, scopes):
-            above = resource + _flatten(scope.scope.attributes)
+            _above(scope.scope)
             for item in getattr(scope, items):
-                _ITEMS[signal](item, above)
+                _ITEMS[signal](item)
 
 
-def _span(span: Message, above: list[bytes]) -> None:
-    nested = above + _flatten(span.attributes)
+def _above(message: Message) -> None:
+    """A resource or a scope: what it nests is kept in it once, however many items it has."""
+    _keep(message, _flatten(message.attributes))
+
+
+def _keep(message: Message, nested: list[bytes]) -> None:
+    if nested:
+        message.MergeFromString(b"".join(map(_field, nested)))
+
+
+def _span(span: Message) -> None:
+    nested = _flatten(span.attributes)
     for part in (*span.events, *span.links):
         nested += _flatten(part.attributes)
-    if nested:
-        span.MergeFromString(b"".join(map(_field, nested)))
+    _keep(span, nested)
 
 
-def _log_record(record: Message, _: list[bytes]) -> None:
+def _log_record(record: Message) -> None:
     _flatten(record.attributes)
     if _is_nested(record.body):
         record.body.string_value = text(record.body)
 
 
-def _metric(metric: Message, _: list[bytes]) -> None:
+def _metric(metric: Message) -> None:
     kind = metric.WhichOneof("data")
     for point in getattr(metric, kind).data_points if kind else ():
         _flatten(point.attributes)

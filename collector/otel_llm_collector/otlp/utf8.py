@@ -27,8 +27,9 @@ def _mend(message: Message, name: str) -> None:
     texts = _texts(name)
     for field, value in message.ListFields():
         if field.type == FieldDescriptor.TYPE_MESSAGE:
+            inner = field.message_type.full_name
             for child in value if field.is_repeated else (value,):
-                _mend(child, field.message_type.full_name)
+                _mend(child, inner)
         elif field.name in texts and field.is_repeated:
             value[:] = [_mended(text) for text in value]
         elif field.name in texts:

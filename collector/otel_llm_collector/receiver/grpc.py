@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import NoReturn
 
 import grpc
@@ -12,11 +13,12 @@ from otel_llm_collector.door.access import INGEST, Access, bearer
 from otel_llm_collector.door.gate import Gate
 from otel_llm_collector.door.peers import grpc_peer
 from otel_llm_collector.errors import CollectorError, LogFull, Malformed
-from otel_llm_collector.measures.counts import Counts
+from otel_llm_collector.measures.counts import Counts, Reason
 from otel_llm_collector.settings import Settings
 from otel_llm_collector.signals import SIGNALS, Signal
 
 from . import status
+from .inflate import TooLarge
 from .intake import Intake
 from .room import Room
 
@@ -35,7 +37,10 @@ async def start(intake: Intake, counts: Mapping[str, Counts], room: Room, gate: 
     settings = gate.settings
     server = grpc.aio.server(options=_options(settings))
     server.add_generic_rpc_handlers(
-        tuple(_Service(signal, _exporter(signal, intake, counts[signal.name], room), gate.access) for signal in SIGNALS)
+        tuple(
+            _Service(signal, _Exporter(signal, intake, counts[signal.name], room, settings), gate.access)
+            for signal in SIGNALS
+        )
     )
     where = settings.address(settings.grpc_port)
     try:
@@ -68,15 +73,15 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
     ]
 
 
-_Export = Callable[[str, bytes, grpc.aio.ServicerContext], Awaitable[bytes]]
-
-
 class _Service(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no types
-    """The service of a signal; who may not send is turned away before anything of its body is read."""
+    """The service of a signal; who may not send is turned away before anything of its body is read.
 
-    def __init__(self, signal: Signal, export: _Export, access: Access) -> None:
+    To gRPC the calls are streams, which begin before the body is there. Without a deserializer it is bytes.
+    """
+
+    def __init__(self, signal: Signal, exporter: _Exporter, access: Access) -> None:
         self._method = f"/{signal.service}/Export"
-        self._export = export
+        self._exporter = exporter
         self._access = access
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
@@ -84,36 +89,43 @@ class _Service(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc has no type
             return None
         secret = _secret(details.invocation_metadata)
         tenant = self._access.tenant(secret, INGEST)
-        if tenant is None:
-            return self._refusing(secret)
 
-        async def export(body: bytes, context: grpc.aio.ServicerContext) -> bytes:
-            return await self._export(tenant, body, context)
+        async def answer(_: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> bytes:
+            if tenant is None:
+                error = self._access.denial(secret, INGEST, grpc_peer(context.peer()))
+                return await _abort(context, _CODES[error.status], str(error))
+            return await self._exporter.export(tenant, context)
 
-        # Without a deserializer the handler gets the bytes as they came.
-        return grpc.unary_unary_rpc_method_handler(export)
-
-    def _refusing(self, secret: str) -> grpc.RpcMethodHandler:
-        """It takes a stream, which begins before the body is there."""
-
-        async def refuse(_: AsyncIterator[bytes], context: grpc.aio.ServicerContext) -> bytes:
-            error = self._access.denial(secret, INGEST, grpc_peer(context.peer()))
-            return await _abort(context, _CODES[error.status], str(error))
-
-        return grpc.stream_unary_rpc_method_handler(refuse)
+        return grpc.stream_unary_rpc_method_handler(answer)
 
 
-def _exporter(signal: Signal, intake: Intake, counts: Counts, room: Room) -> _Export:
-    async def export(tenant: str, body: bytes, context: grpc.aio.ServicerContext) -> bytes:
+class _Exporter:
+    """Answers the calls of a signal."""
+
+    def __init__(self, signal: Signal, intake: Intake, counts: Counts, room: Room, settings: Settings) -> None:
+        self._signal = signal
+        self._intake = intake
+        self._counts = counts
+        self._room = room
+        self._seconds = settings.body_seconds
+
+    async def export(self, tenant: str, context: grpc.aio.ServicerContext) -> bytes:
         try:
-            with room.lease() as lease:
+            with self._room.lease() as lease:
+                async with asyncio.timeout(self._seconds):
+                    body = await context.read()
+                if body is grpc.aio.EOF:
+                    raise Malformed("The call ends without a request.")
                 lease.grow(len(body))
-                accepted = await intake.accept(signal, body, "grpc", tenant)
+                accepted = await self._intake.accept(self._signal, body, "grpc", tenant, lease)
+        except TimeoutError:
+            message = f"The body did not arrive within {self._seconds:g} seconds."
+            return await self._refuse(context, "slow", grpc.StatusCode.DEADLINE_EXCEEDED, message)
         except Malformed as error:
-            counts.refuse("malformed")
-            return await _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            return await self._refuse(context, "malformed", grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except TooLarge as error:
+            return await self._refuse(context, "too_large", grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except LogFull as error:
-            counts.refuse("full")
             # Go reads the first, Python the second.
             context.set_trailing_metadata(
                 (
@@ -121,11 +133,15 @@ def _exporter(signal: Signal, intake: Intake, counts: Counts, room: Room) -> _Ex
                     ("google.rpc.retryinfo-bin", status.retry_info().SerializeToString()),
                 )
             )
-            return await _abort(context, grpc.StatusCode.UNAVAILABLE, str(error))
-        answer: bytes = status.success(signal, accepted.rejected, accepted.reason).SerializeToString()
+            return await self._refuse(context, "full", grpc.StatusCode.UNAVAILABLE, str(error))
+        answer: bytes = status.success(self._signal, accepted.rejected, accepted.reason).SerializeToString()
         return answer
 
-    return export
+    async def _refuse(
+        self, context: grpc.aio.ServicerContext, why: Reason, code: grpc.StatusCode, message: str
+    ) -> NoReturn:
+        self._counts.refuse(why)
+        await _abort(context, code, message)
 
 
 def _secret(metadata: Iterable[tuple[str, str | bytes]]) -> str:

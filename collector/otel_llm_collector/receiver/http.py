@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 from google.protobuf.message import Message
@@ -22,12 +21,10 @@ from otel_llm_collector.signals import SIGNALS, Signal
 from . import status
 from .inflate import TooLarge, UnknownEncoding, inflate
 from .intake import Intake
-from .room import Lease, Room
+from .room import Room
 
 _PROTOBUF = "application/x-protobuf"
 _JSON = "application/json"
-_JSON_AT_ONCE = 256 << 10
-"""Bytes of JSON that may be converted on the loop; a mebibyte takes some 25 milliseconds."""
 _JSON_GROWTH = 7
 """Bytes that a byte of JSON takes at most while it is converted."""
 _PATHS = {signal.path: signal for signal in SIGNALS}
@@ -42,7 +39,6 @@ class HttpReceiver:
         self._room = room
         self._access = gate.access
         self._settings = gate.settings
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="otel-llm-json")
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if "Origin" in request.headers:  # what a browser adds to a POST
@@ -75,8 +71,9 @@ class HttpReceiver:
                 async with asyncio.timeout(self._settings.body_seconds):
                     body = await inflate(request.content.iter_any(), encoding, self._settings.body_bytes, lease)
                 if door == "json":
-                    body = await self._from_json(signal, body, lease)
-                accepted = await self._intake.accept(signal, body, door, tenant)
+                    lease.grow(_JSON_GROWTH * len(body))
+                    body = await self._intake.aside.run(len(body), to_protobuf, signal.request, body)
+                accepted = await self._intake.accept(signal, body, door, tenant, lease)
         except TimeoutError:
             message = f"The body did not arrive within {self._settings.body_seconds:g} seconds."
             return self._refused(request, signal, "slow", 408, status.DEADLINE_EXCEEDED, message)
@@ -91,17 +88,6 @@ class HttpReceiver:
             refusal.headers["Retry-After"] = str(status.RETRY_AFTER_S)
             return refusal
         return _answer(request, 200, status.success(signal, accepted.rejected, accepted.reason))
-
-    async def _from_json(self, signal: Signal, body: bytes, lease: Lease) -> bytes:
-        """The request in protobuf; a large one is built beside the loop, one at a time."""
-        lease.grow(_JSON_GROWTH * len(body))
-        if len(body) <= _JSON_AT_ONCE:
-            return to_protobuf(signal.request, body)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, to_protobuf, signal.request, body)
-
-    def close(self) -> None:
-        self._thread.shutdown()
 
     def _refused(
         self, request: web.BaseRequest, signal: Signal, why: Reason, code: int, reason: int, message: str
@@ -130,16 +116,5 @@ def _answer(request: web.BaseRequest, code: int, message: Message) -> web.Respon
 async def start(intake: Intake, counts: Mapping[str, Counts], room: Room, gate: Gate) -> tuple[web.ServerRunner, int]:
     """A server that listens, and its port."""
     receiver = HttpReceiver(intake, counts, room, gate)
-    runner = _Runner(receiver)
+    runner = web.ServerRunner(web.Server(receiver.answer), shutdown_timeout=DRAIN_S)
     return runner, await listen(runner, gate, "http", gate.settings.http_port, decompress=False)
-
-
-class _Runner(web.ServerRunner):
-    """Runs the receiver, and ends its thread with it."""
-
-    def __init__(self, receiver: HttpReceiver) -> None:
-        super().__init__(web.Server(receiver.answer), shutdown_timeout=DRAIN_S)
-        self._receiver = receiver
-
-    async def shutdown(self) -> None:
-        self._receiver.close()

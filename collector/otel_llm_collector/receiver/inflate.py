@@ -42,6 +42,10 @@ _INFLATERS: dict[str, Callable[[], _Inflater]] = {
     "zstd": lambda: zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG}),
 }
 
+_JOINED = ("gzip", "zstd")
+"""Of these several may follow each other, and make one body."""
+_PARTS = 1024
+"""Most that may: to begin one costs more than what it is from."""
 _ERRORS = (isal_zlib.IsalError, zstd.ZstdError, EOFError)
 
 
@@ -55,22 +59,45 @@ async def inflate(chunks: AsyncIterator[bytes], encoding: str, limit: int, lease
     if encoding not in _INFLATERS:
         known = ", ".join(_INFLATERS)
         raise UnknownEncoding(f"Content-Encoding {encoding} is not known here; {known} and identity are.")
-    inflater = _INFLATERS[encoding]()
     out = bytearray()
+    parts = _Parts(encoding)
     try:
         async for chunk in chunks:
-            grown = inflater.decompress(chunk, limit + 1 - len(out))
-            lease.grow(len(grown))
-            out += grown
-            if len(out) > limit:
-                raise _too_large(limit)
-            if inflater.unused_data:
-                raise Malformed(f"The {encoding} body has something behind its end.")
+            while chunk:
+                grown, chunk = parts.inflate(chunk, limit + 1 - len(out))
+                lease.grow(len(grown))
+                out += grown
+                if len(out) > limit:
+                    raise _too_large(limit)
     except _ERRORS as error:  # type: ignore[misc] # isal's stubs know its error as an instance
         raise Malformed(f"The body is not {encoding}: {error}.") from None
-    if not inflater.eof:
+    if not parts.whole:
         raise Malformed(f"The {encoding} body is cut short.")
     return bytes(out)
+
+
+class _Parts:
+    """Inflates what is compressed in one part, or in several one after another."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._inflater = _INFLATERS[encoding]()
+        self._begun = 1
+
+    @property
+    def whole(self) -> bool:
+        return self._inflater.eof
+
+    def inflate(self, data: bytes, most: int) -> tuple[bytes, bytes]:
+        """At most so many bytes of what the data holds, and the rest of it, which is of another part."""
+        if self._inflater.eof:
+            if self._encoding not in _JOINED:
+                raise Malformed(f"The {self._encoding} body has something behind its end.")
+            if self._begun == _PARTS:
+                raise Malformed(f"The {self._encoding} body has more than {_PARTS} parts.")
+            self._begun += 1
+            self._inflater = _INFLATERS[self._encoding]()
+        return self._inflater.decompress(data, most), self._inflater.unused_data
 
 
 async def _plain(chunks: AsyncIterator[bytes], limit: int, lease: Lease) -> bytes:

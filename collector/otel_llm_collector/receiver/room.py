@@ -34,6 +34,12 @@ class Lease:
         if self._room.taken > self._room.limit and self._room.taken > self._taken:
             raise LogFull("Too many large requests at once.")
 
+    def hand_over(self) -> Lease:
+        """The share as another lease, which outlasts this one."""
+        other = Lease(self._room)
+        other._taken, self._taken = self._taken, 0
+        return other
+
     def __enter__(self) -> Self:
         return self
 
