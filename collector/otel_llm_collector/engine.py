@@ -9,7 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from .clickhouse import migrations
-from .clickhouse.inserter import Inserter, Preparation
+from .clickhouse.inserter import Inserter
+from .clickhouse.preparation import Preparation
 from .clickhouse.store import PATTERNS, Store
 from .clickhouse.watch import Watch
 from .errors import CollectorError

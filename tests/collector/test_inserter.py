@@ -11,7 +11,8 @@ import pytest
 from google.protobuf.message import EncodeError
 
 from otel_llm_collector.clickhouse import inserter as inserters
-from otel_llm_collector.clickhouse.inserter import Inserter, Preparation
+from otel_llm_collector.clickhouse.inserter import Inserter
+from otel_llm_collector.clickhouse.preparation import Preparation
 from otel_llm_collector.clickhouse.store import Store
 from otel_llm_collector.errors import StoreError, StoreUnavailable
 from otel_llm_collector.log.record import Good

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -144,6 +147,65 @@ def _dripped(connection: socket.socket) -> bytes:
         except ConnectionError:
             return b""
     raise AssertionError("It was waited for.")
+
+
+def test_a_body_that_is_broken(collector: Handle) -> None:
+    """In its middle: 400 at once, not 408 when its time is over, and in the words for a body."""
+    with _connect(collector.http) as connection:
+        connection.sendall(BEGUN + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        _begun(collector)
+        connection.sendall(b"zz\r\nabc\r\n0\r\n\r\n")
+        said = _all(connection)
+    assert said.startswith(b"HTTP/1.1 400 ")
+    assert b"The body is broken" in said
+    _served(collector)
+
+
+def _begun(collector: Handle) -> None:
+    """Wait until bytes of a body are there."""
+    while not _bodies(collector):
+        time.sleep(0.001)
+
+
+def _bodies(collector: Handle) -> float:
+    """Bytes of the bodies of requests under way."""
+    said = send("GET", f"{collector.api}/metrics", b"")[2].decode()
+    (line,) = [line for line in said.splitlines() if line.startswith("otel_llm_collector_request_bodies_bytes ")]
+    return float(line.split()[1])
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="The system has no limit for what is not read.")
+@pytest.mark.parametrize("door", ["http", "api"])
+def test_answers_that_are_not_read(short: Handle, door: str) -> None:
+    """Of requests without end; the connection is closed, and counted."""
+    before = short.status()["connections"][door]["late"]
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        parts = urlsplit(getattr(short, door))
+        connection.connect((parts.hostname, parts.port))
+        connection.settimeout(PATIENCE_S)
+        with suppress(ConnectionError):
+            while True:
+                connection.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
+    assert short.status()["connections"][door]["late"] == before + 1
+    _served(short)
+
+
+def test_an_answer_that_is_read_slowly(short: Handle) -> None:
+    """Is given to the end, however much longer it takes than a client may do nothing."""
+    sql = b"SELECT repeat('x', 1000000) AS x FROM numbers(4) FORMAT TSV"
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        parts = urlsplit(short.api)
+        connection.connect((parts.hostname, parts.port))
+        connection.settimeout(PATIENCE_S)
+        head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(sql)
+        connection.sendall(head + sql)
+        size = 0
+        while chunk := connection.recv(1 << 20, socket.MSG_WAITALL):
+            size += len(chunk)
+            time.sleep(0.1)
+    assert size > 4_000_000
 
 
 def test_a_statement_that_does_not_come(short: Handle) -> None:
@@ -344,6 +406,31 @@ def test_a_client_that_says_nothing_over_grpc(short: Handle) -> None:
     _served(short)
 
 
+def test_a_body_that_does_not_come_over_grpc(short: Handle) -> None:
+    """DEADLINE_EXCEEDED after the same time; and a call without any is told so."""
+    refused = short.status()["signals"]["traces"]["refused_requests"]
+    with _connect(short.grpc) as connection:
+        connection.sendall(HTTP2 + _frame(1, 4, 1, _headers()) + _frame(0, 0, 1, b"\x00" + struct.pack(">I", 100)))
+        assert _status(connection) == b"4"
+    with _connect(short.grpc) as connection:
+        connection.sendall(HTTP2 + _frame(1, 4, 1, _headers()) + _frame(0, 1, 1))
+        assert _status(connection) == b"3"
+    after = short.status()["signals"]["traces"]["refused_requests"]
+    assert after["slow"] == refused.get("slow", 0) + 1
+    assert after["malformed"] == refused.get("malformed", 0) + 1
+    _served(short)
+
+
+def _status(connection: socket.socket) -> bytes:
+    """The ``grpc-status`` of the first call that ends."""
+    said = b""
+    while not (found := re.search(rb"grpc-status.(\d+)", said, re.DOTALL)):
+        chunk = connection.recv(65536)
+        assert chunk
+        said += chunk
+    return found[1]
+
+
 def test_more_streams_than_a_connection_may_have(short: Handle) -> None:
     """Wait for each other, or are told to come again."""
     with grpc.insecure_channel(short.grpc.removeprefix("http://")) as channel:
@@ -351,6 +438,20 @@ def test_more_streams_than_a_connection_may_have(short: Handle) -> None:
         codes = [call.code() for call in calls]
     assert codes.count(grpc.StatusCode.OK) >= 10
     assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+
+
+def test_a_body_that_takes_long_does_not_stop_others(short: Handle) -> None:
+    """A few kilobytes of gzip, of which every message is looked at: others are answered many times meanwhile."""
+    sent = gzip.compress(b"\x0a\x00" * 260_000 + b"\x0a\x03\x1a\x01\xff")  # text that is to be mended
+    headers = {**TYPE, "Content-Encoding": "gzip"}
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(send("POST", f"{short.http}/v1/traces", sent, headers)[0]))
+    thread.start()
+    answers = 0
+    while thread.is_alive():
+        answers += send("GET", f"{short.api}/livez", b"")[0] == 200
+    assert codes == [400]
+    assert answers > 10
 
 
 def test_large_json_does_not_stop_others(short: Handle, service: str) -> None:

@@ -12,7 +12,7 @@ from otel_llm_collector.otlp.check import Checked
 from otel_llm_collector.otlp.check import check as check_in
 from otel_llm_collector.otlp.clock import Window
 from otel_llm_collector.otlp.flatten import flatten
-from otel_llm_collector.signals import TRACES
+from otel_llm_collector.signals import LOGS, METRICS, TRACES, Signal
 from tests.support.otlp import START, body, request, span
 
 
@@ -21,7 +21,7 @@ def check(sent: bytes) -> Checked:
 
 
 def test_a_good_request_passes_as_the_same_bytes() -> None:
-    """Nothing is serialised again."""
+    """Which are kept once."""
     sent = body(span(), span())
     checked = check(sent)
     assert checked.body is sent
@@ -83,6 +83,93 @@ def test_nesting_without_end_is_refused() -> None:
         found = b"\x12" + _varint(len(found)) + found
     with pytest.raises(Malformed):
         check(b"\x0a" + _varint(len(found)) + found)
+
+
+def _inside(fields: tuple[int, ...], content: bytes) -> bytes:
+    """Content in fields, the outermost first."""
+    for number in reversed(fields):
+        content = bytes((number << 3 | 2,)) + _varint(len(content)) + content
+    return content
+
+
+SCOPE = (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("signal", "around", "empty"),
+    [
+        pytest.param(TRACES, (), b"\x0a\x00", id="resources"),
+        pytest.param(TRACES, (1,), b"\x12\x00", id="scopes"),
+        pytest.param(TRACES, SCOPE, b"\x12\x00", id="spans"),
+        pytest.param(LOGS, SCOPE, b"\x12\x00", id="log records"),
+        pytest.param(METRICS, SCOPE, b"\x12\x00", id="metrics"),
+        pytest.param(METRICS, (*SCOPE, 2, 5), b"\x0a\x00", id="points"),
+        pytest.param(METRICS, (*SCOPE, 2, 10), b"\x0a\x00", id="points of a histogram"),
+    ],
+)
+def test_nothing_again_and_again_is_refused(signal: Signal, around: tuple[int, ...], empty: bytes) -> None:
+    """Two bytes each, of which rows of fifty would be made."""
+    with pytest.raises(Malformed, match="are empty: with what is around them they have less than 16 bytes each"):
+        check_in(signal, _inside(around, empty * 10_000), Window.at(START, 32))
+
+
+def test_some_that_are_empty_are_taken() -> None:
+    """Nothing forbids them."""
+    sent = _inside(SCOPE, b"\x12\x00" * 1000)
+    assert check_in(LOGS, sent, Window.at(START, 32)).items == 1000
+
+
+def test_more_messages_than_a_request_may_have() -> None:
+    """They are counted before they are parsed."""
+    with pytest.raises(Malformed, match="more than 2097152 messages in protobuf; send fewer spans"):
+        check(b"\x0a\x00" * (2097152 + 1))
+
+
+def test_more_items_than_a_request_may_have() -> None:
+    """However much is in each."""
+    record = _inside((2,), b"\x09" + START.to_bytes(8, "little") + b"\x1a\x05ERROR")
+    with pytest.raises(Malformed, match="more than 524288 log records, with what is around them; send fewer"):
+        check_in(LOGS, _inside(SCOPE, record * 600_000), Window.at(START, 32))
+
+
+def test_text_is_mended_in_so_many_messages() -> None:
+    """Each is looked at for it, which takes long."""
+    with pytest.raises(Malformed, match="text that is not UTF-8, or is no protobuf; send fewer spans"):
+        check(b"\x0a\x00" * 262144 + _inside((1, 3), b"\xff"))
+
+
+def test_bad_spans_among_good_ones() -> None:
+    """Are left out whatever their order, and the good ones keep theirs."""
+    spans = [span({"n": n}, trace_id=b"" if n % 2 else b"x" * 16) for n in range(2000)]
+    checked = check(body(*spans))
+    assert (checked.items, checked.rejected) == (1000, 1000)
+    (group,) = ExportTraceServiceRequest.FromString(checked.body).resource_spans
+    assert list(group.scope_spans[0].spans) == spans[::2]
+
+
+def test_a_field_that_comes_twice_in_a_body_as_long_as_it_should_be() -> None:
+    """What protobuf reads is kept, the last of each: numbers that are not packed take as much less as it takes more."""
+    point = b"\x19" + START.to_bytes(8, "little") + b"\x31" + (1).to_bytes(8, "little")
+    points = b"".join(_inside((1,), point) for _ in range(7))
+    sent = _inside((*SCOPE, 2), _inside((1,), b"FIRST") + _inside((1,), b"LAST!") + _inside((9,), points))
+    assert METRICS.request.FromString(sent).ByteSize() == len(sent)
+    found = check_in(METRICS, sent, Window.at(START, 32)).body
+    assert b"FIRST" not in found
+    assert b"LAST!" in found
+
+
+def test_marks_of_our_own_are_left_out() -> None:
+    """Those of a group, with what else nobody knows there; fields of a newer OTLP stay."""
+    newer = b"\xca\x3e\x05newer"  # field 1001
+    sent = request(span())
+    sent.resource_spans[0].MergeFromString(newer)
+    assert check(sent.SerializeToString()).body == sent.SerializeToString()
+    sent.resource_spans[0].MergeFromString(b"\xf2\x7f\x04evil")
+    found = check(sent.SerializeToString()).body
+    assert b"evil" not in found
+    assert b"newer" not in found
+    sent.resource_spans[0].DiscardUnknownFields()
+    assert found == sent.SerializeToString()
 
 
 def _varint(number: int) -> bytes:

@@ -20,13 +20,19 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from otel_llm_collector.app import Collector
+from otel_llm_collector.errors import LogFull
+from otel_llm_collector.receiver.inflate import zstd
+from otel_llm_collector.receiver.room import Room
 from otel_llm_collector.settings import Settings
 from tests.support.collector import Handle, send, start_collector
 from tests.support.otlp import START, body, request, span
@@ -177,6 +183,17 @@ def test_the_same_request_at_the_same_time_is_stored_once(collector: Handle, ser
     assert _stored(collector, service) == 500
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_body_in_parts(collector: Handle, service: str, encoding: str) -> None:
+    """Each compressed by itself, as both formats have it; cut within one, or between, it makes no difference."""
+    packed = {"gzip": gzip.compress, "zstd": zstd.compress}[encoding]
+    whole = body(span(), span(), service=service)
+    sent = packed(whole[:30]) + packed(b"") + packed(whole[30:])
+    assert _post(collector, sent, Content_Encoding=encoding)[0] == 200
+    assert _stored(collector, service) == 2
+    assert _refusal(_post(collector, sent[:-4], Content_Encoding=encoding))[:2] == (400, 3)
+
+
 @pytest.mark.parametrize(
     ("sent", "headers", "code", "reason", "words"),
     [
@@ -310,3 +327,38 @@ def test_a_full_log_asks_to_try_again(small: Handle) -> None:
     small.flush()
     assert _post(small, body(span(), service="after"))[0] == 200
     assert _stored(small, "after") == 1
+
+
+def test_what_the_log_could_never_hold(small: Handle) -> None:
+    """Is too large, over HTTP and gRPC: to try it again would never help; the collector stays ready."""
+    sent = body(span({"text": "x" * 600_000}))
+    code, reason, words = _refusal(_post(small, sent))
+    assert (code, reason, words) == (413, 8, "The request is larger than all the log may hold, 500000 bytes.")
+    with _channel(small) as channel, pytest.raises(grpc.RpcError) as raised:
+        channel.unary_unary("/opentelemetry.proto.collector.trace.v1.TraceService/Export")(sent)
+    assert (raised.value.code(), raised.value.details()) == (grpc.StatusCode.RESOURCE_EXHAUSTED, words)
+    assert "google.rpc.retryinfo-bin" not in dict(raised.value.trailing_metadata())
+    assert send("GET", f"{small.api}/readyz", b"")[0] == 200
+
+
+def test_what_grows_beyond_the_limit(small: Handle) -> None:
+    """Times that are kept beside those that are set right may make a body too large, which was not."""
+    records = [LogRecord(body=AnyValue(string_value="x" * 20))] * 30_000
+    group = ResourceLogs(scope_logs=[ScopeLogs(log_records=records)])
+    sent = ExportLogsServiceRequest(resource_logs=[group]).SerializeToString()
+    assert len(sent) < 1 << 20
+    code, reason, words = _refusal(_post(small, sent, "/v1/logs"))
+    assert (code, reason) == (413, 8)
+    assert words == "With its times set right, the body is larger than 1048576 bytes."
+
+
+def test_the_share_of_a_body_whose_sender_goes() -> None:
+    """It is handed over to who works on it, and given back by that one alone."""
+    room = Room(10)
+    with room.lease() as lease:
+        lease.grow(7)
+        kept = lease.hand_over()
+    assert room.taken == 7
+    with kept, pytest.raises(LogFull), room.lease() as other:
+        other.grow(4)
+    assert room.taken == 0

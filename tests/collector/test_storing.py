@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from tests.collector.conftest import Start
 from tests.support.collector import Handle, send
 from tests.support.otlp import START, attributes, body, span, utc
 
@@ -200,8 +202,8 @@ def test_enums_out_of_range_are_stored(collector: Handle, service: str) -> None:
     assert [rows[name]["StatusCode"] for name in "def"] == ["9", "-1", "Unset"]
 
 
-def test_clocks_that_are_all_wrong_do_not_stop_an_insert(collector: Handle, service: str) -> None:
-    """More days in one batch than ClickHouse takes partitions by default."""
+def _of_many_days(collector: Handle, service: str) -> int:
+    """Stores a call of every other day of a year; on how many days it was stored."""
     day = 86_400_000_000_000
     spans = [
         span({"gen_ai.operation.name": "chat"}, start_time_unix_nano=START - n * 2 * day, end_time_unix_nano=START)
@@ -212,6 +214,20 @@ def test_clocks_that_are_all_wrong_do_not_stop_an_insert(collector: Handle, serv
     assert collector.query(
         "SELECT sum(calls) AS n FROM llm_calls_hourly WHERE service_name = {s:String}", s=service
     ) == [{"n": 150}]
+    (row,) = collector.query(
+        "SELECT uniqExact(toDate(Timestamp, 'UTC')) AS n FROM otel_traces WHERE ServiceName = {s:String}", s=service
+    )
+    return int(row["n"])
+
+
+def test_clocks_that_are_all_wrong_do_not_stop_an_insert(collector: Handle, service: str) -> None:
+    """Days in one batch are few: those of the last month."""
+    assert _of_many_days(collector, service) <= 34 / 2
+
+
+def test_days_may_be_as_many_as_is_set(tmp_path: Path, start: Start, service: str) -> None:
+    """More than ClickHouse takes partitions by default, for who sends what is months old."""
+    assert _of_many_days(start(tmp_path, late_days=366), service) == 150
 
 
 def test_a_key_that_comes_twice_keeps_both(collector: Handle, service: str) -> None:

@@ -113,6 +113,20 @@ def test_spans_of_one_scope_are_given_back_together(collector: Handle) -> None:
     assert sorted(by_service["tests"], key=lambda found: found.span_id) == spans
 
 
+def test_a_sender_that_says_what_its_values_were_harms_itself_only(collector: Handle) -> None:
+    """Fields of the collector's own number in a span: a value that is not what they say is a text."""
+    sent = [span({"k": "v"}, trace_id=b"a forged traces!") for _ in range(5)]
+    forged = {1: b"\xf0\x7f\x06", 2: b"\xf0\x7f\x05", 3: b"\xf0\x7f\x03", 4: b"\xf0\x7f\x0c"}
+    for number, field in forged.items():
+        sent[number].attributes[0].MergeFromString(field)
+    sent[2].MergeFromString(b"\xf2\x7f\x08/////w==")
+    assert send("POST", f"{collector.http}/v1/traces", body(*sent), PROTOBUF)[0] == 200
+    collector.flush()
+    (group,) = _given_back(collector, b"a forged traces!").resource_spans
+    found = {back.span_id: back.attributes[0].value.string_value for back in group.scope_spans[0].spans}
+    assert found == {one.span_id: "v" for one in sent}
+
+
 def test_a_span_that_the_exporter_wrote_has_texts(collector: Handle) -> None:
     """Its rows have none of our columns."""
     row = {

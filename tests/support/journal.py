@@ -102,11 +102,10 @@ class Journal:
         self._state(upto, count)
         if prod(counts) > most:
             yield self._state(upto, lambda _: 0)
-            for _ in range(most - 1):
-                yield self._state(upto, chance.randrange)
+            yield from self._some(upto, most - 1, chance)
             return
         chosen: list[int] = []
-        while True:
+        for _ in range(most):
             counts.clear()
 
             def replay(possibilities: int) -> int:
@@ -121,6 +120,11 @@ class Journal:
             if not chosen:
                 return
             chosen[-1] += 1
+        yield from self._some(upto, most, chance)  # the least of them has few possibilities, others have more
+
+    def _some(self, upto: int, count: int, chance: random.Random) -> Iterator[State]:
+        for _ in range(count):
+            yield self._state(upto, chance.randrange)
 
     def _state(self, upto: int, pick: Pick) -> State:
         synced = {event.what: at for at, event in enumerate(self.events[:upto]) if isinstance(event, Sync)}

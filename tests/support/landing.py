@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from otel_llm_collector.clickhouse import migrations
-from otel_llm_collector.clickhouse.inserter import Inserter, Preparation
+from otel_llm_collector.clickhouse.inserter import Inserter
+from otel_llm_collector.clickhouse.preparation import Preparation
 from otel_llm_collector.clickhouse.store import Store
 from otel_llm_collector.log.record import Record, digest
 from otel_llm_collector.log.seen import Seen

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest import mock
 
-from otel_llm_collector.clickhouse.inserter import Inserter, Preparation
+from otel_llm_collector.clickhouse.inserter import Inserter
+from otel_llm_collector.clickhouse.preparation import Preparation
 from otel_llm_collector.clickhouse.store import Store
 from otel_llm_collector.errors import LogFull
 from otel_llm_collector.forwarding.endpoint import endpoints

@@ -112,7 +112,7 @@ class Values:
             return self._chance.choice(ANY_TIMES)
         if draw < 0.995:  # every day is a partition, which costs an insert some milliseconds
             return self._now - self._chance.randrange(DAY_NS)
-        return self._now + self._chance.randrange(-365 * DAY_NS, DAY_NS * 9 // 10)
+        return self._now + self._chance.randrange(-31 * DAY_NS, DAY_NS * 9 // 10)
 
     def _double(self) -> float:
         return self._chance.choice(DOUBLES) if self._often() else self._chance.uniform(-1e6, 1e6)

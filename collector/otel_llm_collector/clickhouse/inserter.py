@@ -1,4 +1,4 @@
-"""Takes the segments of a signal into the store, in order, each exactly once."""
+"""Takes the segments of a signal into the store, oldest first, each exactly once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from otel_llm_collector.measures.durations import Durations
 from otel_llm_collector.otlp.flatten import flatten
 from otel_llm_collector.signals import Landing, Signal
 
+from .preparation import Preparation
 from .store import Store
 
 _log = logging.getLogger(__name__)
@@ -46,36 +47,6 @@ _NO_MEMORY = 241
 _ATTEMPTS = 12
 """How many failures in ways that are on neither list are waited out: for half a minute at least."""
 _PATIENCE_S = (0.1, 5.0)
-
-
-class Preparation:
-    """Makes the tables; several threads ask for it, one does it, again and again until it succeeds."""
-
-    def __init__(self, make: Callable[[], object]) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-        self.done = False
-        self.problem = ""
-        """Why the tables are not there; empty once they are, or nobody has asked."""
-        self.tried = threading.Event()
-        """Set once it is known whether they can be made."""
-
-    def ensure(self) -> None:
-        """Returns when the tables are there; raises what ``make`` raises."""
-        with self._lock:
-            if self.done:
-                return
-            try:
-                self._make()
-            except CollectorError as error:
-                if self.problem and str(error) != self.problem:  # the first is told by who asked
-                    _log.warning("The store's tables cannot be made yet: %s", error)
-                self.problem = str(error)
-                raise
-            finally:
-                self.tried.set()
-            self.done = True
-            self.problem = ""
 
 
 class Inserter:

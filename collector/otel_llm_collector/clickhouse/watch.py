@@ -10,7 +10,7 @@ from otel_llm_collector.errors import CollectorError
 from otel_llm_collector.log.wal import Log
 
 from . import migrations
-from .inserter import Preparation
+from .preparation import Preparation
 from .store import Store
 
 _EVERY_S = 5.0

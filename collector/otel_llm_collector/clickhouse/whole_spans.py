@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
@@ -99,6 +100,14 @@ def _attributes(columns: Sequence[Any], nested: Iterator[str]) -> list[KeyValue]
 
 
 def _value(text: str, kind: int, nested: Iterator[str]) -> AnyValue:
+    """A value; where it is not what it is said to be, as a sender may say by fields of our number, its text."""
+    try:
+        return _typed(text, kind, nested)
+    except (StopIteration, DecodeError, ValueError, TypeError):
+        return AnyValue(string_value=text)
+
+
+def _typed(text: str, kind: int, nested: Iterator[str]) -> AnyValue:
     """A value from its text; from ``nested`` where the text does not say all of it."""
     if kind == _KVLIST or (kind == _ARRAY and text != "[]"):
         value: AnyValue = AnyValue.FromString(base64.b64decode(next(nested)))

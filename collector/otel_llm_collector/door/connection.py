@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from http import HTTPStatus
 
 from aiohttp import StreamReader, web
@@ -17,6 +18,8 @@ from .peers import Connections
 
 _TOO_MANY = "Too many"
 """How the message of aiohttp's parser begins when there are more fields than it takes."""
+_UNREAD = getattr(socket, "TCP_USER_TIMEOUT", None)
+"""By this option the system ends a connection of which nothing is read, though there is something; macOS has none."""
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -32,11 +35,11 @@ class Connection(web.RequestHandler):
     """Answers requests; ``ended`` is done when the connection is.
 
     A head that is not whole in ``head_seconds``, from the connection's begin or from its own first byte, ends it, and
-    so does one of more than ``head_bytes``, and a client that reads nothing of an answer for ``head_seconds``. Between
-    requests it may be idle for ``idle_seconds``.
+    so does one of more than ``head_bytes``, and a client that reads nothing of an answer for as long. Between requests
+    it may be idle for ``idle_seconds``.
     """
 
-    __slots__ = ("_connections", "_head", "_head_bytes", "_head_seconds", "_late", "_unread", "_writing", "ended")
+    __slots__ = ("_connections", "_head", "_head_bytes", "_head_seconds", "_late", "ended")
 
     def __init__(self, server: web.Server, connections: Connections, settings: Settings, decompress: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -57,50 +60,21 @@ class Connection(web.RequestHandler):
         self._head_bytes = settings.head_bytes
         self._head = 0
         self._late: asyncio.TimerHandle | None = None
-        self._unread: asyncio.TimerHandle | None = None
-        self._writing: asyncio.Transport | None = None
         self.ended: asyncio.Future[None] = loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._writing = self.transport
-        if self._writing is not None:
-            self._writing.set_write_buffer_limits(high=0)  # whatever waits is told to pause_writing
+        if _UNREAD is not None:
+            own: socket.socket = transport.get_extra_info("socket")
+            own.setsockopt(socket.IPPROTO_TCP, _UNREAD, int(self._head_seconds * 1000))
         self._late = self._loop.call_later(self._head_seconds, self._too_late)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
         self._in_time()
-        self._read()
-        self._writing = None
+        self._connections.late += isinstance(exc, TimeoutError)
         if not self.ended.done():
             self.ended.set_result(None)
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._wait_for_reading()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._read()
-
-    def _wait_for_reading(self) -> None:
-        """Look again whether the client reads, though the connection be closing, until nothing waits for it."""
-        if self._writing is not None:
-            waits = self._writing.get_write_buffer_size()
-            self._unread = self._loop.call_later(self._head_seconds, self._look_whether_read, waits)
-
-    def _look_whether_read(self, waited: int) -> None:
-        if self._writing is None or self._writing.get_write_buffer_size() < waited:
-            self._wait_for_reading()
-            return
-        self._connections.late += 1
-        self._writing.abort()
-
-    def _read(self) -> None:
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -16,13 +16,19 @@ from .clock import Window
 from .flatten import stamp
 from .unfolded import unfolded
 from .utf8 import repair
-from .wire import MESSAGES, has_own, has_too_many
+from .wire import has_more_messages, has_own
 
 _NO_TRACE = bytes(16)
 _NO_SPAN = bytes(8)
+_MESSAGES = 1 << 21
+"""Most messages in a request, one in another too: an empty one is two bytes, and up to 170 once it is parsed."""
+_MENDED = 1 << 18
+"""Most messages in one whose text has to be mended."""
+_MANY = 1 << 19
+"""Most items in a request, with the resources, scopes and metrics that they are of."""
 _FEW = 1024
 _SMALL = 16
-"""Bytes that an item has at least, on average: a span has ids, a log record a time, a data point a value."""
+"""Bytes that each of these has at least, on average: a span has ids, a log record a time, a data point a value."""
 
 
 @dataclass(slots=True)
@@ -46,21 +52,19 @@ def check(signal: Signal, body: bytes, window: Window, tenant: str = "") -> Chec
     keeps its place without ids that are none. Times outside the window are set to now and kept as attributes. Every
     resource is marked as the ``tenant``'s, and as nobody else's.
     """
-    if has_too_many(signal.request, body):
-        raise Malformed(
-            f"The body has more than {MESSAGES} messages in protobuf; send fewer {signal.items} in a request."
-        )
+    if has_more_messages(signal.request, body, _MESSAGES):
+        raise Malformed(f"The body has more than {_MESSAGES} messages in protobuf; send fewer {signal.items}.")
     request = signal.request()
     try:
         request.ParseFromString(body)
     except DecodeError:
-        body = repair(signal.request, body)
+        body = _mended(signal, body)
         try:
             request.ParseFromString(body)
         except DecodeError:
             raise Malformed(f"The body is not an OTLP {signal.request.DESCRIPTOR.name} in protobuf.") from None
     checked = Checked()
-    _CHECKS[signal](request, checked, window, _FEW + len(body) // _SMALL)
+    _CHECKS[signal](request, checked, window, min(_FEW + len(body) // _SMALL, _MANY))
     if has_own(body):
         request.DiscardUnknownFields()
     if tenant:
@@ -72,6 +76,12 @@ def check(signal: Signal, body: bytes, window: Window, tenant: str = "") -> Chec
     return checked
 
 
+def _mended(signal: Signal, body: bytes) -> bytes:
+    if has_more_messages(signal.request, body, _MENDED):
+        raise Malformed(f"The body has text that is not UTF-8, or is no protobuf; send fewer {signal.items}.")
+    return repair(signal.request, body)
+
+
 def _spans(request: ExportTraceServiceRequest, checked: Checked, window: Window, most: int) -> None:
     """Count the spans, leave out those without ids and set times right; so do those for the other signals."""
     earliest, latest = window.earliest, window.latest
@@ -80,12 +90,12 @@ def _spans(request: ExportTraceServiceRequest, checked: Checked, window: Window,
     for resource_spans in request.resource_spans:
         entries += len(resource_spans.scope_spans)
         if entries > most:
-            raise _empty(TRACES)
+            raise _in_pieces(TRACES, most)
         for scope_spans in resource_spans.scope_spans:
             spans = scope_spans.spans
             total += len(spans)
             if entries + total > most:
-                raise _empty(TRACES)
+                raise _in_pieces(TRACES, most)
             wrong = set()
             for index, span in enumerate(spans):
                 trace, own = span.trace_id, span.span_id
@@ -114,11 +124,11 @@ def _log_records(request: Message, checked: Checked, window: Window, most: int) 
     for resource_logs in request.resource_logs:
         entries += len(resource_logs.scope_logs)
         if entries > most:
-            raise _empty(LOGS)
+            raise _in_pieces(LOGS, most)
         for scope_logs in resource_logs.scope_logs:
             total += len(scope_logs.log_records)
             if entries + total > most:
-                raise _empty(LOGS)
+                raise _in_pieces(LOGS, most)
             for record in scope_logs.log_records:
                 time = record.time_unix_nano or record.observed_time_unix_nano
                 if not window.earliest <= time <= window.latest:
@@ -152,11 +162,11 @@ def _data_points(request: Message, checked: Checked, window: Window, most: int) 
     for resource_metrics in request.resource_metrics:
         entries += len(resource_metrics.scope_metrics)
         if entries > most:
-            raise _empty(METRICS)
+            raise _in_pieces(METRICS, most)
         for scope_metrics in resource_metrics.scope_metrics:
             entries += len(scope_metrics.metrics)
             if entries > most:
-                raise _empty(METRICS)
+                raise _in_pieces(METRICS, most)
             for metric in scope_metrics.metrics:
                 kind = metric.WhichOneof("data")
                 if kind is None:
@@ -165,7 +175,7 @@ def _data_points(request: Message, checked: Checked, window: Window, most: int) 
                 points = getattr(metric, kind).data_points
                 total += len(points)
                 if entries + total > most:
-                    raise _empty(METRICS)
+                    raise _in_pieces(METRICS, most)
                 kinds |= _KIND_BITS[kind]
                 for point in points:
                     if not earliest <= point.time_unix_nano <= latest:
@@ -176,8 +186,10 @@ def _data_points(request: Message, checked: Checked, window: Window, most: int) 
     checked.items, checked.kinds, checked.clamped = total, kinds, clamped
 
 
-def _empty(signal: Signal) -> Malformed:
-    """Why a body is refused that is in so many pieces that hardly any can hold something."""
+def _in_pieces(signal: Signal, most: int) -> Malformed:
+    """Why a body is refused that is in more pieces than it may be."""
+    if most == _MANY:
+        return Malformed(f"The body has more than {_MANY} {signal.items}, with what is around them; send fewer.")
     return Malformed(f"The {signal.items} are empty: with what is around them they have less than {_SMALL} bytes each.")
 
 

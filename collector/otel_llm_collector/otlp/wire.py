@@ -9,10 +9,8 @@ from typing import TypeAlias
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-MESSAGES = 1 << 21
-"""Messages that a request may have, those in others too: an empty one is two bytes, and up to 170 once it is parsed."""
-_FIELDS = 3 * MESSAGES
-"""Fields that are looked at to count them."""
+_FIELDS = 3
+"""Times as many fields as messages are looked at to count these."""
 _AROUND = 1 << 18
 """Fields around the items that are looked at to find our own."""
 _OWN = 2046
@@ -25,10 +23,10 @@ _Messages: TypeAlias = dict[int, "_Messages"]
 """What the fields of a message hold that are messages themselves, by their tags."""
 
 
-def has_too_many(kind: type[Message], body: bytes) -> bool:
-    """Whether a body has more than ``MESSAGES``; it need not be a request."""
+def has_more_messages(kind: type[Message], body: bytes, most: int) -> bool:
+    """Whether there are more in a body, one in another too; it need not be a request. Far more fields are as bad."""
     shape = _shape(kind.DESCRIPTOR)
-    if len(body) // 2 <= MESSAGES or len(body) - len(body.translate(None, shape.beginnings)) <= MESSAGES:
+    if len(body) // 2 <= most or len(body) - len(body.translate(None, shape.beginnings)) <= most:
         return False
     messages = fields = 0
     waiting = [(shape.root, 0, len(body))]
@@ -41,7 +39,7 @@ def has_too_many(kind: type[Message], body: bytes) -> bool:
                 messages += 1
                 if begin < end:
                     waiting.append((inner, begin, end))
-            if messages > MESSAGES or fields > _FIELDS:
+            if messages > most or fields > _FIELDS * most:
                 return True
     return False
 
