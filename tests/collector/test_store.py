@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,19 @@ def test_a_store_that_another_process_has_open_is_refused_with_its_number(tmp_pa
         other.kill()
     assert sentence(done) == f"Process {other.pid} already uses the store {tmp_path}; stop it."
     assert otel_llm("migrate", "--store", url).stdout.startswith(f"{url}: applied traces, ")
+
+
+def test_the_engine_keeps_freed_memory_for_a_second(tmp_path: Path) -> None:
+    """Of its allocator's own settings; what is set in the environment goes before, and stays as it was."""
+    code = (
+        f"import os; from otel_llm_collector.clickhouse.store import Store; store = Store('chdb://{tmp_path}'); "
+        "print(store.rows('SELECT stats FROM system.jemalloc_stats')[0]['stats'], os.environ.get('JE_MALLOC_CONF'))"
+    )
+    for own, kept in ((None, 1000), ("dirty_decay_ms:700", 700)):
+        environ = {**os.environ, "JE_MALLOC_CONF": own} if own else dict(os.environ)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=True)
+        assert f"opt.dirty_decay_ms: {kept} " in done.stdout
+        assert done.stdout.rstrip().endswith(str(own))
 
 
 def test_a_command_says_in_its_own_words_why_a_server_cannot_be_asked() -> None:

@@ -47,6 +47,9 @@ _CONNECT_TIMEOUT_S = 5
 _UNKNOWN_DATABASE = 81
 _environment = threading.Lock()
 _OWN_WORDS = re.compile(r"Code: \d+\..*?(?= \(for url |\Z)", re.DOTALL)
+_ALLOCATOR = "JE_MALLOC_CONF"
+_KEPT = "dirty_decay_ms:1000"
+"""Memory that inserts have freed goes back to the system after a second, not five; inserts cost the same."""
 _HOLDER = re.compile(r"PID: (\d+)")
 
 
@@ -87,21 +90,24 @@ def _bottom(error: BaseException) -> str:
 def _surroundings(folder: Path) -> Iterator[None]:
     """Where the embedded engine is opened: in UTC, and at first in a folder of its own.
 
-    It takes its time zone from the environment, once, and nothing else sets it; and when it is imported it reads a
-    ``config.xml`` of the working directory, whosesoever that is.
+    It takes its time zone from the environment, once, and nothing else sets it, nor how long its allocator keeps memory
+    that it may need again; and when it is imported it reads a ``config.xml`` of the working directory, whosesoever that
+    is.
     """
     with _environment, contextlib.ExitStack() as stack:
         if "chdb" not in sys.modules:
             stack.enter_context(contextlib.chdir(folder))
-        before = os.environ.get("TZ")
+        before = {name: os.environ.get(name) for name in ("TZ", _ALLOCATOR)}
         os.environ["TZ"] = "UTC"
+        os.environ.setdefault(_ALLOCATOR, _KEPT)
         try:
             yield
         finally:
-            if before is None:
-                del os.environ["TZ"]
-            else:
-                os.environ["TZ"] = before
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 class Store:
