@@ -73,7 +73,7 @@ class Settings:
     """Most that the bodies of requests under way may take together."""
     late_days: int = 32
     """Days by which what comes in may be late; every day is a partition, and an insert takes longer with each."""
-    segment_bytes: int = 24 * MIB
+    segment_bytes: int = 20 * MIB
     """Size at which a segment of the log is inserted."""
     segment_age_s: float = 0.5
     """Age in seconds at which it is inserted anyway."""
