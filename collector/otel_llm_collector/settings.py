@@ -61,7 +61,7 @@ class Settings:
     """Most fields of a head."""
     idle_seconds: float = 75.0
     """Seconds that a connection may be idle."""
-    grpc_streams: int = 8
+    grpc_streams: int = 32
     """Most requests at once of one gRPC connection."""
     grpc_connection_seconds: float = 1800.0
     """Age at which a gRPC client is asked to connect again."""
