@@ -98,17 +98,18 @@ def test_stopping_leaves_no_handles(server: ClickHouse, tmp_path: Path) -> None:
     settings = Settings(tmp_path, server.url, grpc_port=0, http_port=0, api_port=0, query_seconds=36_000)
     with Collector(settings) as collector:
         assert collector.running is not None
-        where = urlsplit(collector.running.api)
+        api = collector.running.api
+        where = urlsplit(api)
 
         def go_away() -> None:
             with closing(HTTPConnection(where.hostname or "", where.port, timeout=60)) as connection:
                 connection.request("POST", "/", ENDLESS)
-                get(collector.running.api + "/livez")  # type: ignore[union-attr]  # it has come by now
+                get(api + "/livez")  # it has come by now
 
         handles = collector._engine.store._clients
         for _ in range(12):  # each of the threads has asked, and stopped, something
             go_away()
-        assert send("POST", collector.running.api, b"SELECT 1")[0] == 200
+        assert send("POST", api, b"SELECT 1")[0] == 200
         before = len(handles)
         for _ in range(12):
             go_away()

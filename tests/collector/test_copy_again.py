@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,9 +144,9 @@ def test_spans_that_come_to_the_source_while_it_is_read(
     copies.execute(server.url, copies.spans(0, 100))
     read = Table.read
 
-    def slow(*arguments: object) -> bytes:
+    def slow(*arguments: Any) -> bytes:
         copies.execute(server.url, copies.spans(50, 3, "meanwhile"))
-        return read(*arguments)  # type: ignore[arg-type]
+        return read(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(Table, "read", slow)

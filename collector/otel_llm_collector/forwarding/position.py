@@ -22,7 +22,7 @@ class Position:
     def write(self, segment: Path, offset: int) -> None:
         """Raises ``OSError``."""
         fields = _POSITION.pack(number(segment), identity(segment), offset)
-        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.write(file, fields + _CHECKSUM.pack(zlib.crc32(fields)))
         finally:

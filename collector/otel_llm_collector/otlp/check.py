@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError, Message
@@ -64,7 +64,8 @@ def check(signal: Signal, body: bytes, window: Window, tenant: str = "") -> Chec
         except DecodeError:
             raise Malformed(f"The body is not an OTLP {signal.request.DESCRIPTOR.name} in protobuf.") from None
     checked = Checked()
-    _CHECKS[signal](request, checked, window, min(_FEW + len(body) // _SMALL, _MANY))
+    _bound(signal, request, min(_FEW + len(body) // _SMALL, _MANY))
+    _CHECKS[signal](request, checked, window)
     if has_own(body):
         request.DiscardUnknownFields()
     if tenant:
@@ -82,20 +83,14 @@ def _mended(signal: Signal, body: bytes) -> bytes:
     return repair(signal.request, body)
 
 
-def _spans(request: ExportTraceServiceRequest, checked: Checked, window: Window, most: int) -> None:
+def _spans(request: ExportTraceServiceRequest, checked: Checked, window: Window) -> None:
     """Count the spans, leave out those without ids and set times right; so do those for the other signals."""
     earliest, latest = window.earliest, window.latest
     total = bad = clamped = 0
-    entries = len(request.resource_spans)
     for resource_spans in request.resource_spans:
-        entries += len(resource_spans.scope_spans)
-        if entries > most:
-            raise _in_pieces(TRACES, most)
         for scope_spans in resource_spans.scope_spans:
             spans = scope_spans.spans
             total += len(spans)
-            if entries + total > most:
-                raise _in_pieces(TRACES, most)
             wrong = set()
             for index, span in enumerate(spans):
                 trace, own = span.trace_id, span.span_id
@@ -118,17 +113,11 @@ def _spans(request: ExportTraceServiceRequest, checked: Checked, window: Window,
     checked.items, checked.rejected, checked.clamped = total - bad, bad, clamped
 
 
-def _log_records(request: Message, checked: Checked, window: Window, most: int) -> None:
+def _log_records(request: Message, checked: Checked, window: Window) -> None:
     total = clamped = 0
-    entries = len(request.resource_logs)
     for resource_logs in request.resource_logs:
-        entries += len(resource_logs.scope_logs)
-        if entries > most:
-            raise _in_pieces(LOGS, most)
         for scope_logs in resource_logs.scope_logs:
             total += len(scope_logs.log_records)
-            if entries + total > most:
-                raise _in_pieces(LOGS, most)
             for record in scope_logs.log_records:
                 time = record.time_unix_nano or record.observed_time_unix_nano
                 if not window.earliest <= time <= window.latest:
@@ -155,18 +144,11 @@ def _log_records(request: Message, checked: Checked, window: Window, most: int) 
 _KIND_BITS = {kind: 1 << bit for bit, kind in enumerate(METRIC_KINDS)}
 
 
-def _data_points(request: Message, checked: Checked, window: Window, most: int) -> None:
+def _data_points(request: Message, checked: Checked, window: Window) -> None:
     earliest, latest = window.earliest, window.latest
     total = kinds = clamped = foreign = 0
-    entries = len(request.resource_metrics)
     for resource_metrics in request.resource_metrics:
-        entries += len(resource_metrics.scope_metrics)
-        if entries > most:
-            raise _in_pieces(METRICS, most)
         for scope_metrics in resource_metrics.scope_metrics:
-            entries += len(scope_metrics.metrics)
-            if entries > most:
-                raise _in_pieces(METRICS, most)
             for metric in scope_metrics.metrics:
                 kind = metric.WhichOneof("data")
                 if kind is None:
@@ -174,8 +156,6 @@ def _data_points(request: Message, checked: Checked, window: Window, most: int) 
                     continue
                 points = getattr(metric, kind).data_points
                 total += len(points)
-                if entries + total > most:
-                    raise _in_pieces(METRICS, most)
                 kinds |= _KIND_BITS[kind]
                 for point in points:
                     if not earliest <= point.time_unix_nano <= latest:
@@ -186,11 +166,31 @@ def _data_points(request: Message, checked: Checked, window: Window, most: int) 
     checked.items, checked.kinds, checked.clamped = total, kinds, clamped
 
 
-def _in_pieces(signal: Signal, most: int) -> Malformed:
-    """Why a body is refused that is in more pieces than it may be."""
-    if most == _MANY:
-        return Malformed(f"The body has more than {_MANY} {signal.items}, with what is around them; send fewer.")
-    return Malformed(f"The {signal.items} are empty: with what is around them they have less than {_SMALL} bytes each.")
+def _bound(signal: Signal, request: Message, most: int) -> None:
+    """Refuse a body that is in more pieces than it may be: items, and what is around them."""
+    pieces = 0
+    for count in _pieces(signal, request):
+        pieces += count
+        if pieces <= most:
+            continue
+        if most == _MANY:
+            raise Malformed(f"The body has more than {_MANY} {signal.items}, with what is around them; send fewer.")
+        raise Malformed(
+            f"The {signal.items} are empty: with what is around them they have less than {_SMALL} bytes each."
+        )
+
+
+def _pieces(signal: Signal, request: Message) -> Iterator[int]:
+    groups, scopes, items = signal.groups
+    yield len(getattr(request, groups))
+    for group in getattr(request, groups):
+        yield len(getattr(group, scopes))
+        for scope in getattr(group, scopes):
+            found = getattr(scope, items)
+            yield len(found)
+            for metric in found if signal is METRICS else ():
+                kind = metric.WhichOneof("data")
+                yield len(getattr(metric, kind).data_points) if kind else 0
 
 
 def _is_foreign(item: Message) -> bool:

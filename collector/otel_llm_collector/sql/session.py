@@ -56,7 +56,7 @@ def session(store: Store, settings: Mapping[str, str | int]) -> Iterator[Session
         return
     import chdb
 
-    store.client  # noqa: B018  the engine itself is opened there, in its time zone
+    store.client  # noqa: B018 - the engine itself is opened there, in its time zone
     handle = chdb.connect(str(store.path))
     try:
         embedded = _Embedded(handle)
