@@ -20,7 +20,8 @@ from otel_llm.pricing import Usage
 from otel_llm.prompts import Prompt, prompt, use_prompt
 
 if TYPE_CHECKING:
-    from otel_llm import guardrails, kinds
+    from otel_llm import guardrails, kinds, logs, web
+    from otel_llm.jobs import carrier, job
     from otel_llm.manual import Call, Step, call, observe, record_call
 
 __version__ = version()
@@ -39,26 +40,37 @@ __all__ = [
     "Usage",
     "call",
     "call_of",
+    "carrier",
     "context",
     "errors",
     "flush",
     "guardrails",
     "instrument",
+    "job",
     "kinds",
     "last_call",
+    "logs",
     "observe",
     "prompt",
     "record_call",
     "uninstrument",
     "use_prompt",
+    "web",
 ]
+
+#: What few applications need, and where it is; a module by itself has no place.
+_LATER = {
+    **dict.fromkeys(("guardrails", "kinds", "logs", "web"), ""),
+    **dict.fromkeys(("Call", "Step", "call", "observe", "record_call"), "otel_llm.manual"),
+    **dict.fromkeys(("carrier", "job"), "otel_llm.jobs"),
+}
 
 
 def __getattr__(name: str) -> Any:
     """What few applications need is imported when it is first asked for."""
-    if name in ("guardrails", "kinds"):
-        return importlib.import_module(f"otel_llm.{name}")
-    if name not in ("Call", "Step", "call", "observe", "record_call"):
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(importlib.import_module("otel_llm.manual"), name)
+    if not (place := _LATER[name]):
+        return importlib.import_module(f"otel_llm.{name}")
+    found = globals()[name] = getattr(importlib.import_module(place), name)
     return found

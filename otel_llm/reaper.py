@@ -9,12 +9,29 @@ from __future__ import annotations
 import atexit
 import queue
 import threading
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from otel_llm.fork import guard, in_child
 
-if TYPE_CHECKING:
-    from otel_llm.stream import Recording
+
+class Ending(Protocol):
+    """What ends once: a call, a request that is served."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has."""
+
+
+class Recording(Protocol):
+    """Of a stream, what ends its call."""
+
+    @property
+    def call(self) -> Ending:
+        """What it is a stream of."""
+
+    def end(self, outcome: str) -> None:
+        """Ends the call; ``outcome`` says how the stream did."""
+
 
 _queue: queue.SimpleQueue[Recording | threading.Event] = queue.SimpleQueue()
 _thread: threading.Thread | None = None

@@ -28,6 +28,8 @@ FLOORS = (
     },
     {
         "context",
+        "baggage",
+        "logs",
         "handles",
         "messages",
         "ongoing",
@@ -51,7 +53,7 @@ FLOORS = (
     {"session_patches", "targets"},
     {"export", "delivery", "patches", "entry", "instrument", "local", "testing"},
     {"manual"},
-    {"kinds"},
+    {"kinds", "jobs", "web"},
     {"__init__"},
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -1,0 +1,116 @@
+"""A request that is served: its id, what is said below it, and its server span, which ends exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from opentelemetry import propagate
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode, get_current_span
+
+from otel_llm import ambient, baggage
+from otel_llm import attributes as a
+from otel_llm.manual.around import Around
+from otel_llm.config import fault
+from otel_llm.context import NAMED, context
+from otel_llm.web.incoming import Incoming, new_request_id, valid_request_id
+
+
+class Request:
+    """A request, from when it comes in; current from :meth:`enter` to :meth:`leave`.
+
+    Where an instrumentation has begun a server span for it, that one is its span, and theirs to end. Any other span
+    that is current has to do with the server or with a client in this process, not with the request.
+    """
+
+    def __init__(self, incoming: Incoming, accept_baggage: bool) -> None:
+        self._incoming = incoming
+        self._open = [True]  # is emptied by who ends it: one of all threads
+        self._around: Around | None = None
+        self._failed = False
+        span = get_current_span()
+        self._theirs = _serves(span)
+        self._below = ambient.current() if self._theirs else propagate.extract(incoming.headers, Context())
+        said = baggage.read(NAMED, self._below) if accept_baggage else {}
+        self.id = incoming.request_id() or valid_request_id(said.get("request_id", "")) or new_request_id()
+        self._said = context(**{**said, "request_id": self.id})
+        self._span = span if self._theirs else INVALID_SPAN
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended."""
+        return not self._open
+
+    def enter(self) -> None:
+        """Makes it current."""
+        if self._theirs:
+            self._span.set_attribute(a.REQUEST_ID.name, self.id)
+            self._said.__enter__()
+            return
+        incoming = self._incoming
+        around = self._around = Around(
+            incoming.verb, SpanKind.SERVER, incoming.attributes(), self._below, said=self._said
+        )
+        self._span = around.span
+
+    def leave(self) -> None:
+        """Goes back to what was current."""
+        if self._around is not None:
+            self._around.leave()
+        else:
+            self._said.__exit__(None, None, None)
+
+    def headers(self, present: Iterable[str]) -> list[tuple[str, str]]:
+        """What a response gets besides the headers ``present``: the ids that it has not already."""
+        there = {name.lower() for name in present}
+        ours = [("X-Request-ID", self.id)]
+        if (identity := self._span.get_span_context()).is_valid:
+            ours.append(("X-Trace-ID", f"{identity.trace_id:032x}"))
+        return [(name, value) for name, value in ours if name.lower() not in there]
+
+    def responds(self, status: int) -> None:
+        """The response has begun, with an HTTP status."""
+        self._failed = status >= 500
+        if self._around is not None:
+            self._span.set_attribute("http.response.status_code", status)
+            if self._failed:
+                self._span.set_attribute(a.ERROR_TYPE.name, str(status))
+                self._span.set_status(Status(StatusCode.ERROR))
+
+    def sent(self, route: str) -> None:
+        """The last byte was sent; a response that says of a failure waits for the exception that tells which."""
+        if not self._failed:
+            self.end("completed", route=route)
+
+    def end(self, outcome: str, error: BaseException | None = None, route: str = "") -> None:
+        """Ends it, the first time only; ``outcome`` is how its response ended, as streams of calls do."""
+        try:
+            self._open.pop()
+        except IndexError:
+            return
+        if self._around is None:
+            return
+        try:
+            if route:
+                self._span.update_name(f"{self._incoming.verb} {route}")
+                self._span.set_attribute("http.route", route)
+            if outcome != "completed":
+                self._span.set_attribute(a.STREAM_OUTCOME.name, outcome)
+        except Exception:
+            fault("the end of a request")
+        self._around.end(error if isinstance(error, Exception) else None)
+
+
+def outcome_of(error: BaseException) -> str:
+    """What an error makes of a response."""
+    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+        return "cancelled"
+    return "closed_early" if isinstance(error, GeneratorExit) else "error"
+
+
+def _serves(span: Span) -> bool:
+    """Whether a span, which is current, is a server's, made for this request; one that is not sampled does not say."""
+    identity = span.get_span_context()
+    kind = getattr(span, "kind", SpanKind.SERVER)
+    return identity.is_valid and not identity.is_remote and kind is SpanKind.SERVER
