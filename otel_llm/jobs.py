@@ -15,9 +15,9 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanContext, SpanKind, get_current_span, set_span_in_context
 
 from otel_llm import ambient, baggage
-from otel_llm.manual.around import Around, Bracket
 from otel_llm.config import fault
 from otel_llm.context import NAMED, context
+from otel_llm.manual.around import Around, Bracket
 
 Carrier = Mapping[str, str]
 _Made = Callable[..., Any]

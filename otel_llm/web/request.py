@@ -11,9 +11,9 @@ from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode
 
 from otel_llm import ambient, baggage
 from otel_llm import attributes as a
-from otel_llm.manual.around import Around
 from otel_llm.config import fault
 from otel_llm.context import NAMED, context
+from otel_llm.manual.around import Around
 from otel_llm.web.incoming import Incoming, new_request_id, valid_request_id
 
 

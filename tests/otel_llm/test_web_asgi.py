@@ -307,7 +307,9 @@ def test_a_server_span_of_others_is_the_one(instrumented: Spans) -> None:
             sent.append(message)
 
         with tracer.start_as_current_span("theirs", kind=kind):
-            await ASGIMiddleware(answers)(scope(), None, send)  # type: ignore[arg-type]
+            carried = [(name.encode(), value.encode()) for name, value in otel_llm.carrier().items()]
+            given = scope(carried if kind is SpanKind.CLIENT else [])
+            await ASGIMiddleware(answers)(given, None, send)  # type: ignore[arg-type]
             ended.append(len(instrumented.all()))
         return sent
 
