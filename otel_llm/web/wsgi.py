@@ -14,6 +14,8 @@ from otel_llm.web.request import Request, outcome_of
 Environ = dict[str, Any]
 App = Callable[..., Iterable[bytes]]
 
+_ROUTE = "otel_llm.route"
+
 
 class WSGIMiddleware:
     """Makes requests of a WSGI application part of their callers' traces, and calls below part of their request.
@@ -34,6 +36,7 @@ class WSGIMiddleware:
             return self.app(environ, start_response)
 
         def start(status: str, headers: list[tuple[str, str]], *args: Any, **kwargs: Any) -> Any:
+            environ[_ROUTE] = _route(environ)  # Flask forgets it before the first chunk is asked for
             return start_response(status, _headed(request, status, headers), *args, **kwargs)
 
         try:
@@ -143,7 +146,7 @@ def _route(environ: Environ) -> str:
     """The pattern of the path, where the framework says which it was: Flask does."""
     try:
         rule = getattr(getattr(environ.get("werkzeug.request"), "url_rule", None), "rule", None)
-        return f"{environ.get('SCRIPT_NAME', '')}{rule}" if isinstance(rule, str) else ""
+        return f"{environ.get('SCRIPT_NAME', '')}{rule}" if isinstance(rule, str) else environ.get(_ROUTE, "")
     except Exception:
         fault("the route of a request")
         return ""
