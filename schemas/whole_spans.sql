@@ -1,21 +1,8 @@
--- The spans of one trace with everything that OTLP had of them; maps as keys and values, because a key may come twice.
-WITH
-    (SELECT min(Start) FROM otel_traces_trace_id_ts WHERE TraceId = {trace_id:String}) AS began,
-    (SELECT max(End) + 1 FROM otel_traces_trace_id_ts WHERE TraceId = {trace_id:String}) AS ended
+-- Spans with everything that OTLP had of them, under each scope of each resource of each trace once; maps as keys and
+-- values, because a key may come twice. Nested values are in the order of resource, scope, span: those that belong to
+-- what is above the span are as many as the types say.
 SELECT
     TraceId AS trace_id,
-    SpanId AS span_id,
-    ParentSpanId AS parent_span_id,
-    TraceState AS trace_state,
-    TraceFlags AS flags,
-    SpanName AS name,
-    SpanKind AS kind,
-    toUnixTimestamp64Nano(Timestamp) AS start_time,
-    Duration AS duration,
-    StatusCode AS status_code,
-    StatusMessage AS status_message,
-    (mapKeys(SpanAttributes), mapValues(SpanAttributes), SpanAttributeTypes) AS attributes,
-    DroppedAttributesCount AS dropped_attributes_count,
     (mapKeys(ResourceAttributes), mapValues(ResourceAttributes), ResourceAttributeTypes) AS resource_attributes,
     ResourceDroppedAttributesCount AS resource_dropped_attributes_count,
     ResourceSchemaUrl AS resource_schema_url,
@@ -24,15 +11,46 @@ SELECT
     (mapKeys(ScopeAttributes), mapValues(ScopeAttributes), ScopeAttributeTypes) AS scope_attributes,
     ScopeDroppedAttributesCount AS scope_dropped_attributes_count,
     ScopeSchemaUrl AS scope_schema_url,
-    arrayZip(arrayMap(time -> toUnixTimestamp64Nano(time), Events.Timestamp), Events.Name,
-             Events.DroppedAttributesCount, arrayMap(map -> mapKeys(map), Events.Attributes),
-             arrayMap(map -> mapValues(map), Events.Attributes), Events.AttributeTypes) AS events,
-    DroppedEventsCount AS dropped_events_count,
-    arrayZip(Links.TraceId, Links.SpanId, Links.TraceState, Links.Flags, Links.DroppedAttributesCount,
-             arrayMap(map -> mapKeys(map), Links.Attributes), arrayMap(map -> mapValues(map), Links.Attributes),
-             Links.AttributeTypes) AS links,
-    DroppedLinksCount AS dropped_links_count,
-    NestedValues AS nested_values
-FROM otel_traces
-WHERE TraceId = {trace_id:String} AND Timestamp BETWEEN began AND ended
-ORDER BY Timestamp
+    length(arrayFilter(
+        (type, value) -> type = 6 OR (type = 5 AND value != '[]'),
+        arrayConcat(ResourceAttributeTypes, ScopeAttributeTypes),
+        arrayConcat(if(empty(ResourceAttributeTypes), [], mapValues(ResourceAttributes)),
+                    if(empty(ScopeAttributeTypes), [], mapValues(ScopeAttributes))))) AS above,
+    arraySlice(NestedValues, 1, above) AS nested_values,
+    groupArray((
+        SpanId,
+        ParentSpanId,
+        TraceState,
+        TraceFlags,
+        SpanName,
+        SpanKind,
+        toUnixTimestamp64Nano(Timestamp),
+        Duration,
+        StatusCode,
+        StatusMessage,
+        mapKeys(SpanAttributes),
+        mapValues(SpanAttributes),
+        SpanAttributeTypes,
+        DroppedAttributesCount,
+        arrayZip(arrayMap(time -> toUnixTimestamp64Nano(time), Events.Timestamp), Events.Name,
+                 Events.DroppedAttributesCount, arrayMap(map -> mapKeys(map), Events.Attributes),
+                 arrayMap(map -> mapValues(map), Events.Attributes), Events.AttributeTypes),
+        DroppedEventsCount,
+        arrayZip(Links.TraceId, Links.SpanId, Links.TraceState, Links.Flags, Links.DroppedAttributesCount,
+                 arrayMap(map -> mapKeys(map), Links.Attributes), arrayMap(map -> mapValues(map), Links.Attributes),
+                 Links.AttributeTypes),
+        DroppedLinksCount,
+        arraySlice(NestedValues, above + 1)
+    )) AS spans
+FROM
+(
+    SELECT *
+    FROM otel_traces
+    WHERE
+    -- include spans_between
+    ORDER BY Timestamp, SpanId
+)
+GROUP BY
+    trace_id, resource_attributes, resource_dropped_attributes_count, resource_schema_url, scope_name, scope_version,
+    scope_attributes, scope_dropped_attributes_count, scope_schema_url, above, nested_values
+ORDER BY trace_id

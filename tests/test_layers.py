@@ -67,7 +67,7 @@ COLLECTOR_FLOORS = (
     {"local", "clickhouse", "forwarding"},
     {"running", "sql"},
     {"receiver", "dialect", "copying", "client"},
-    {"engine", "api"},
+    {"engine", "api", "jaeger"},
     {"metrics"},
     {"app"},
     {"cli"},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -22,17 +21,14 @@ from .errors import AccessDenied, CollectorError, QueryRefused
 from .measures.counts import Queries
 from .pages import foreign
 from .settings import DRAIN_S, MIB
-from .sparing import Sparing
+from .sql.pool import Pool
 from .sql.query import Answer, Query
-from .sql.task import Task, late
+from .sql.task import Task
 from .sql.threads import Threads
 
-_log = logging.getLogger(__name__)
 _THREADS = 4
 _AT_ONCE = 64
 """Most statements that are answered, or wait for one of the threads."""
-_GRACE_S = 5.0
-"""For what a question takes beside its time in ClickHouse, before it is answered that it took too long."""
 _END_S = 1.0
 """For threads at work when the collector stops."""
 _OPEN = frozenset({"/ping", "/livez", "/readyz"})
@@ -40,7 +36,6 @@ _OPEN = frozenset({"/ping", "/livez", "/readyz"})
 _ACCESS_DENIED = 497
 _AUTHENTICATION_FAILED = 516
 _SOCKET_TIMEOUT = 209
-_TOO_MANY = 202
 
 
 class Api:
@@ -61,15 +56,11 @@ class Api:
         self._flush = flush
         self._metrics = metrics
         self._queries = queries
-        self._threads = Threads(_THREADS, "otel-llm-query")
         self._flushing = Threads(_THREADS, "otel-llm-flush")
-        self._cancelling = Threads(_THREADS, "otel-llm-cancel")
-        self._sparing = Sparing(_log)
-        self._under_way = 0
+        self._pool = Pool(query, "query", _AT_ONCE)
 
     async def start(self, gate: Gate) -> tuple[web.AppRunner, int]:
         """The endpoints on their port."""
-        self._loop = asyncio.get_running_loop()
         self._body_seconds = gate.settings.body_seconds
 
         @web.middleware
@@ -111,14 +102,11 @@ class Api:
 
     def close(self) -> None:
         """End the threads; one in a call that nothing stops ends with the process."""
-        for threads in (self._threads, self._flushing, self._cancelling):
-            threads.close(_END_S)
+        self._pool.close()
+        self._flushing.close(_END_S)
 
     async def _stop(self, _: web.Application) -> None:
-        """Stop the questions that are being answered: nobody can ask any more, and they might take long."""
-        stopping = asyncio.wrap_future(self._cancelling.submit(lambda: self._cancelled(None)))
-        await asyncio.wait([stopping], timeout=DRAIN_S)
-        stopping.cancel()
+        await self._pool.stop(DRAIN_S)
 
     async def _ping(self, _: web.Request) -> web.Response:
         return web.Response(text="Ok.\n")
@@ -156,48 +144,16 @@ class Api:
             return failure(error)
         try:
             with self._queries.counted():
-                answer, body = await self._answered(asked)
+                seconds = self._query.seconds(asked.settings)
+                task = Task(asked.query_id)
+                answer, body = await self._pool.do(lambda: self._answer(asked, task), task, seconds)
         except CollectorError as error:
             return failure(error, asked)
         return response(asked, answer, body)
 
-    async def _answered(self, asked: Question) -> tuple[Answer, bytes]:
-        """The answer; raises ``CollectorError`` in good time, whatever ClickHouse does meanwhile."""
-        seconds = self._query.seconds(asked.settings)
-        if self._under_way >= _AT_ONCE:
-            raise QueryRefused(f"{_AT_ONCE} statements are being answered, or wait for it.", _TOO_MANY)
-        self._under_way += 1
-        task = Task(asked.query_id)
-        job = self._threads.submit(lambda: self._answer(asked, task))
-        answer = asyncio.wrap_future(job)
-        try:
-            await asyncio.wait([answer], timeout=seconds)
-            if not answer.done() and job.cancel():
-                raise QueryRefused(f"No thread was free for {seconds} second{'s' * (seconds > 1)}.", _TOO_MANY)
-            await asyncio.wait([answer], timeout=max(0.0, min(task.left, seconds)) + _GRACE_S)
-            if not answer.done():
-                raise late(seconds)
-            return await answer
-        finally:
-            self._under_way -= 1
-            if not job.done() and not job.cancel():
-                self._cancelling.submit(lambda: self._cancelled(task))
-            answer.cancel()
-
     def _answer(self, asked: Question, task: Task) -> tuple[Answer, bytes]:
         answer = self._query.ask(asked.sql, asked.parameters, asked.format, asked.settings, task)
         return answer, encoded(asked, answer, task.go_on)
-
-    def _cancelled(self, task: Task | None) -> None:
-        """Stop one question, or all."""
-        try:
-            if task is None:
-                self._query.cancel_all()
-            else:
-                self._query.cancel(task)
-        except CollectorError as error:
-            message = "Questions of clients that are gone cannot be stopped: %s"
-            self._loop.call_soon_threadsafe(self._sparing.say, "cancel", message, error)
 
 
 async def _as_it_says(_: web.Request, answer: web.StreamResponse) -> None:

@@ -24,6 +24,7 @@ from . import local
 from .api import Api
 from .door.gate import Gate
 from .engine import Engine
+from .jaeger.server import JaegerServer
 from .measures.counts import Queries, counts
 from .metrics import Metrics
 from .receiver import grpc, http
@@ -124,6 +125,11 @@ class Collector:
         doors.callback(api.close)
         api_runner, api_port = await api.start(gate)
         doors.push_async_callback(api_runner.cleanup)
+        jaeger = JaegerServer(query, lambda: engine.watch.state.reachable, gate)
+        metrics.jaeger = jaeger.calls
+        doors.callback(jaeger.close)
+        jaeger_port = await jaeger.start()
+        doors.push_async_callback(jaeger.stop)
         self._engine = engine
         return Running(
             pid=os.getpid(),
@@ -132,6 +138,7 @@ class Collector:
             grpc=f"{settings.scheme}://{settings.address(grpc_port)}",
             http=f"{settings.scheme}://{settings.address(http_port)}",
             api=f"{settings.scheme}://{settings.address(api_port)}",
+            jaeger=f"{settings.scheme}://{settings.address(jaeger_port)}",
             store=engine.store.name,
             certificate=str(settings.tls_cert.resolve()) if settings.tls_cert else "",
         )

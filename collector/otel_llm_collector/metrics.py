@@ -51,6 +51,8 @@ class Metrics(Collector):
         self._gate = gate
         self._queries = queries
         self._room = room
+        self.jaeger: Mapping[tuple[str, str], int] = {}
+        """Calls of Jaeger that have ended, by method and status."""
         self._about = {
             "version": version,
             "python": platform.python_version(),
@@ -92,6 +94,8 @@ class Metrics(Collector):
         for outcome, count in self._queries.outcomes.items():
             yield "queries", (outcome,), count
         yield "query_duration_seconds", (), self._queries.durations
+        for (method, status), count in dict(self.jaeger).items():
+            yield "jaeger_calls", (method, status), count
         yield "request_bodies_bytes", (), self._room.taken
 
     def _of_gate(self) -> Iterator[_Sample]:

@@ -28,6 +28,8 @@ class Running:
     grpc: str
     http: str
     api: str
+    jaeger: str
+    """Its storage as Jaeger reads it."""
     store: str
     certificate: str = ""
     """File of its certificate, where it has TLS."""

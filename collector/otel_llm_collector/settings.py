@@ -39,10 +39,12 @@ class Settings:
     grpc_port: int = 4317
     http_port: int = 4318
     api_port: int = 4319
+    jaeger_port: int = 17271
+    """Jaeger's remote storage, over gRPC."""
     allow_anyone: bool = False
     """Whether it may listen on an address that others reach without keys and without their certificates."""
     tls_cert: Path | None = None
-    """Certificate of all three ports, with those above it, in PEM; with ``tls_key``."""
+    """Certificate of all four ports, with those above it, in PEM; with ``tls_key``."""
     tls_key: Path | None = None
     """Its key, in PEM, without a password."""
     tls_client_ca: Path | None = None
@@ -85,7 +87,7 @@ class Settings:
     query_memory_bytes: int = 2048 * MIB
 
     def __post_init__(self) -> None:
-        for name in ("grpc_port", "http_port", "api_port"):
+        for name in ("grpc_port", "http_port", "api_port", "jaeger_port"):
             if not 0 <= getattr(self, name) <= 65535:
                 raise ConfigError(f"{name} is {getattr(self, name)}; a port is a number from 0 to 65535.")
         for setting in fields(self):

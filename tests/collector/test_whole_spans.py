@@ -10,7 +10,7 @@ from typing import Any
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, Status, TracesData
 
 from otel_llm_collector import schemas
-from otel_llm_collector.clickhouse.whole_spans import traces_data
+from otel_llm_collector.clickhouse.whole_spans import CHUNK_BYTES, chunks
 from tests.support.collector import Handle, send
 from tests.support.otlp import body, span
 from tests.support.random_otlp import Requests
@@ -21,7 +21,10 @@ _LAST = 2**63 - 1
 
 
 def _given_back(collector: Handle, trace_id: bytes) -> TracesData:
-    return traces_data(collector.query(schemas.read("whole_spans.sql"), trace_id=trace_id.hex()))
+    everything = {"first_time": 0, "first_span": "", "last_time": _LAST, "last_span": "g"}
+    rows = collector.query(schemas.read("whole_spans.sql"), trace_ids=[trace_id.hex()], **everything)
+    (data,) = chunks(rows)
+    return data
 
 
 def _alone(data: Any) -> Iterator[ResourceSpans]:
@@ -130,14 +133,34 @@ def test_a_sender_that_says_what_its_values_were_harms_itself_only(collector: Ha
 def test_a_span_that_the_exporter_wrote_has_texts(collector: Handle) -> None:
     """Its rows have none of our columns."""
     row = {
-        "trace_id": "01" * 16, "span_id": "02" * 8, "parent_span_id": "", "trace_state": "", "flags": 0, "name": "n",
-        "kind": "Client", "start_time": 5, "duration": 7, "status_code": "Ok", "status_message": "",
-        "attributes": [["a", "b"], ["1", "true"], []], "dropped_attributes_count": 0,
-        "resource_attributes": [["service.name"], ["s"], []], "resource_dropped_attributes_count": 0,
-        "resource_schema_url": "", "scope_name": "", "scope_version": "", "scope_attributes": [[], [], []],
-        "scope_dropped_attributes_count": 0, "scope_schema_url": "", "events": [], "dropped_events_count": 0,
-        "links": [], "dropped_links_count": 0, "nested_values": [],
+        "trace_id": "01" * 16, "resource_attributes": [["service.name"], ["s"], []],
+        "resource_dropped_attributes_count": 0, "resource_schema_url": "", "scope_name": "", "scope_version": "",
+        "scope_attributes": [[], [], []], "scope_dropped_attributes_count": 0, "scope_schema_url": "",
+        "nested_values": [],
+        "spans": [[
+            "02" * 8, "", "", 0, "n", "Client", 5, 7, "Ok", "", ["a", "b"], ["1", "true"], [], 0, [], 0, [], 0, []
+        ]],
     }  # fmt: skip
-    found = traces_data([row]).resource_spans[0].scope_spans[0].spans[0]
+    (data,) = chunks([row])
+    found = data.resource_spans[0].scope_spans[0].spans[0]
     assert [(pair.key, pair.value.string_value) for pair in found.attributes] == [("a", "1"), ("b", "true")]
     assert (found.kind, found.status.code, found.end_time_unix_nano) == (3, 1, 12)
+
+
+def test_pieces_of_a_trace_are_small_and_of_one_trace() -> None:
+    """What is more than a piece may hold goes on in the next one, under its resource and scope."""
+    text = "x" * (CHUNK_BYTES // 3)
+    span_ = ["02" * 8, "", "", 0, "n", "Client", 5, 7, "Ok", "", ["a"], [text], [], 0, [], 0, [], 0, []]
+    above = {
+        "resource_attributes": [["service.name"], ["s"], []], "resource_dropped_attributes_count": 0,
+        "resource_schema_url": "", "scope_name": "scope", "scope_version": "", "scope_attributes": [[], [], []],
+        "scope_dropped_attributes_count": 0, "scope_schema_url": "", "nested_values": [],
+    }  # fmt: skip
+    found = list(chunks({**above, "trace_id": f"{n:032x}", "spans": [span_] * 5} for n in (1, 2)))
+    assert [[len(scope.spans) for group in data.resource_spans for scope in group.scope_spans] for data in found] == [
+        [2], [2], [1], [2], [2], [1]
+    ]  # fmt: skip
+    for data, n in zip(found, (1, 1, 1, 2, 2, 2), strict=True):
+        (group,) = data.resource_spans
+        assert group.scope_spans[0].scope.name == "scope"
+        assert {span.trace_id for span in group.scope_spans[0].spans} == {bytes.fromhex(f"{n:032x}")}

@@ -28,6 +28,7 @@ class Handle:
         self.http = running.http
         self.grpc = running.grpc
         self.api = running.api
+        self.jaeger = running.jaeger
 
     def query(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
         """The rows of a question, through the collector."""
@@ -76,7 +77,7 @@ def start_collector(data: Path, **options: Any) -> Handle:
 
 def launch(data: Path, **options: Any) -> subprocess.Popen[str]:
     """Start a collector without waiting; its complaints are on stderr."""
-    settings = {"grpc_port": 0, "http_port": 0, "api_port": 0, **options, "data": str(data)}
+    settings = {"grpc_port": 0, "http_port": 0, "api_port": 0, "jaeger_port": 0, **options, "data": str(data)}
     return subprocess.Popen(
         [sys.executable, "-m", "tests.support.serve", json.dumps(settings)],
         cwd=ROOT,

@@ -35,6 +35,9 @@ def up(
     grpc_port: Annotated[int | None, typer.Option(min=0, max=65535, help="OTLP/gRPC; 0 is any [4317].")] = None,
     http_port: Annotated[int | None, typer.Option(min=0, max=65535, help="OTLP/HTTP [4318].")] = None,
     api_port: Annotated[int | None, typer.Option(min=0, max=65535, help="Status and read-only SQL [4319].")] = None,
+    jaeger_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Storage that Jaeger reads, over gRPC [17271].")
+    ] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate of all ports, in PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its key, in PEM.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="Whose certificates clients must show, in PEM.")] = None,
@@ -52,7 +55,8 @@ def up(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     given: dict[str, Any] = {
         "data": data, "store": store, "host": host, "grpc_port": grpc_port, "http_port": http_port,
-        "api_port": api_port, "tls_cert": tls_cert, "tls_key": tls_key, "tls_client_ca": tls_client_ca,
+        "api_port": api_port, "jaeger_port": jaeger_port,
+        "tls_cert": tls_cert, "tls_key": tls_key, "tls_client_ca": tls_client_ca,
         "allow_anyone": allow_anyone, "forward": tuple(map(Forward, forward)) if forward else None,
     }  # fmt: skip
     chosen = {name: value for name, value in given.items() if value is not None}

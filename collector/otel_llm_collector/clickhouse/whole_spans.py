@@ -14,28 +14,43 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span, TracesData
 
 _KINDS = ("Unspecified", "Internal", "Server", "Client", "Producer", "Consumer")
 _CODES = ("Unset", "Ok", "Error")
 _STRING, _DOUBLE, _ARRAY, _KVLIST = 1, 4, 5, 6  # fields of AnyValue
 _ARRAY_OF = 10
+CHUNK_BYTES = 1 << 20
+"""A quarter of what gRPC takes as a message unless it is told otherwise; a single span may be larger."""
 
 
-def traces_data(rows: Iterable[Mapping[str, Any]]) -> TracesData:
-    """The spans, under each scope of each resource once."""
-    scopes: dict[bytes, tuple[ResourceSpans, ScopeSpans]] = {}
+def chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[TracesData]:
+    """The spans of each trace, under each scope of each resource once; about ``CHUNK_BYTES`` of one trace at a time."""
+    data, size, trace_id = TracesData(), 0, ""
     for row in rows:
-        # Nested values are in the order of resource, scope, span: the first belong to what is above the span.
-        nested = iter(row["nested_values"])
-        above = _above(row, nested)
-        scope = scopes.setdefault(above.SerializeToString(), (above, above.scope_spans[0]))[1]
-        scope.spans.append(_span(row, nested))
-    return TracesData(resource_spans=[resource for resource, _ in scopes.values()])
+        above = _above(row)
+        own = bytes.fromhex(row["trace_id"])
+        scope = None
+        for values in row["spans"]:
+            span = _span(own, values)
+            length = span.ByteSize()
+            if size and (row["trace_id"] != trace_id or size + length > CHUNK_BYTES):
+                yield data
+                data, size, scope = TracesData(), 0, None
+            if scope is None:
+                scope = data.resource_spans.add()
+                scope.CopyFrom(above)
+                size += above.ByteSize()
+            scope.scope_spans[0].spans.append(span)
+            size += length
+            trace_id = row["trace_id"]
+    if size:
+        yield data
 
 
-def _above(row: Mapping[str, Any], nested: Iterator[str]) -> ResourceSpans:
-    """The resource and the scope of a span, without spans."""
+def _above(row: Mapping[str, Any]) -> ResourceSpans:
+    """The resource and the scope of spans, without them."""
+    nested = iter(row["nested_values"])
     resource = ResourceSpans(schema_url=row["resource_schema_url"])
     resource.resource.attributes.extend(_attributes(row["resource_attributes"], nested))
     resource.resource.dropped_attributes_count = row["resource_dropped_attributes_count"]
@@ -46,34 +61,39 @@ def _above(row: Mapping[str, Any], nested: Iterator[str]) -> ResourceSpans:
     return resource
 
 
-def _span(row: Mapping[str, Any], nested: Iterator[str]) -> Span:
+def _span(trace_id: bytes, values: Sequence[Any]) -> Span:
+    (
+        span_id, parent_id, state, flags, name, kind, start, duration, code, message,
+        keys, texts, types, dropped, events, dropped_events, links, dropped_links, nested_values,
+    ) = values  # fmt: skip
+    nested = iter(nested_values)
     span = Span(
-        trace_id=bytes.fromhex(row["trace_id"]),
-        span_id=bytes.fromhex(row["span_id"]),
-        parent_span_id=bytes.fromhex(row["parent_span_id"]),
-        trace_state=row["trace_state"],
-        flags=row["flags"],
-        name=row["name"],
-        kind=_number(_KINDS, row["kind"]),
-        start_time_unix_nano=row["start_time"],
-        end_time_unix_nano=row["start_time"] + row["duration"],
-        attributes=_attributes(row["attributes"], nested),
-        dropped_attributes_count=row["dropped_attributes_count"],
-        dropped_events_count=row["dropped_events_count"],
-        dropped_links_count=row["dropped_links_count"],
+        trace_id=trace_id,
+        span_id=bytes.fromhex(span_id),
+        parent_span_id=bytes.fromhex(parent_id),
+        trace_state=state,
+        flags=flags,
+        name=name,
+        kind=_number(_KINDS, kind),
+        start_time_unix_nano=start,
+        end_time_unix_nano=start + duration,
+        attributes=_attributes((keys, texts, types), nested),
+        dropped_attributes_count=dropped,
+        dropped_events_count=dropped_events,
+        dropped_links_count=dropped_links,
     )
-    if code := _number(_CODES, row["status_code"]):
+    if code := _number(_CODES, code):
         span.status.code = code
-    if row["status_message"]:
-        span.status.message = row["status_message"]
-    for time, name, dropped, *attributes in row["events"]:
+    if message:
+        span.status.message = message
+    for time, name, dropped, *attributes in events:
         span.events.add(
             time_unix_nano=time,
             name=name,
             dropped_attributes_count=dropped,
             attributes=_attributes(attributes, nested),
         )
-    for trace, own, state, flags, dropped, *attributes in row["links"]:
+    for trace, own, state, flags, dropped, *attributes in links:
         span.links.add(
             trace_id=bytes.fromhex(trace),
             span_id=bytes.fromhex(own),
@@ -91,11 +111,13 @@ def _number(names: tuple[str, ...], name: str) -> Any:
 
 
 def _attributes(columns: Sequence[Any], nested: Iterator[str]) -> list[KeyValue]:
-    """Attributes from their keys, texts and types; these are missing where the exporter wrote the row."""
+    """Attributes from their keys, texts and types; the exporter writes no types, which are texts then."""
     keys, texts, types = columns
-    types = types or [_STRING] * len(keys)
+    if len(types) != len(keys):
+        types = [_STRING] * len(keys)
     return [
-        KeyValue(key=key, value=_value(text, kind, nested)) for key, text, kind in zip(keys, texts, types, strict=True)
+        KeyValue(key=key, value=AnyValue(string_value=text) if kind == _STRING else _value(text, kind, nested))
+        for key, text, kind in zip(keys, texts, types, strict=True)
     ]
 
 

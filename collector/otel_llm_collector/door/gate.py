@@ -13,7 +13,7 @@ from .tls import Tls
 
 
 class Gate:
-    """What the three ports share.
+    """What the four ports share.
 
     Raises ``CollectorError`` where keys or certificates cannot be used, or are needed and not there.
     """

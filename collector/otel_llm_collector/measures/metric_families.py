@@ -108,6 +108,7 @@ FAMILIES: dict[str, Family] = {
     # Questions.
     "queries": Family("counter", "Statements sent to the SQL endpoint.", ("outcome",)),
     "query_duration_seconds": Family("histogram", "How long statements took, in whichever way they ended."),
+    "jaeger_calls": Family("counter", "Calls of Jaeger's remote storage that have ended.", ("method", "status")),
     "request_bodies_bytes": Family("gauge", "Memory that the bodies of requests under way take."),
 }
 """In the order in which they are shown."""

@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from otel_llm_collector import schemas
@@ -122,15 +122,21 @@ class Query:
         """How long a question with these settings may take; raises ``QueryRefused`` like ``ask``."""
         return int(merged(self._limits, settings)["max_execution_time"])
 
-    def cancel(self, task: Task) -> None:
-        """Stop a question that is being answered, and wait until it has stopped or will not."""
-        self._cancel([task])
+    @contextlib.contextmanager
+    def own(self, task: Task, seconds: int | None = None) -> Iterator[Session]:
+        """For statements of ours, under the same limits: nothing is looked for in them. ``task`` may be cancelled.
 
-    def cancel_all(self) -> None:
-        """Stop everything that is being answered."""
-        self._cancel(list(self._tasks.values()))
+        ``seconds`` lowers the limit of time. Raises ``StoreError``.
+        """
+        limits = {**self._limits, "log_comment": task.mark}
+        most = int(limits["max_execution_time"])
+        task.begin(min(seconds, most) if seconds else most)
+        limits["max_execution_time"] = task.seconds
+        with self._asked(task), session(self._store, {**limits, "readonly": 1}) as own:
+            yield own
 
-    def _cancel(self, tasks: Sequence[Task]) -> None:
+    def cancel(self, *tasks: Task) -> None:
+        """Stop questions that are being answered, and wait until they have stopped or will not."""
         for task in tasks:
             task.cancelled = True
         for pause in _PATIENCE_S:  # as they may be between two statements

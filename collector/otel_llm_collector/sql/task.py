@@ -24,12 +24,13 @@ class Task:
         self.mark = f"otel-llm {uuid.uuid4()}"
         self.cancelled = False
         self.answered = threading.Event()
-        self._seconds = 0
+        self.seconds = 0
+        """How many it has in all, once it has begun."""
         self._until = math.inf
 
     def begin(self, seconds: int) -> None:
         """From now on it has so many seconds."""
-        self._seconds = seconds
+        self.seconds = seconds
         self._until = time.monotonic() + seconds
 
     @property
@@ -42,7 +43,7 @@ class Task:
         if self.cancelled:
             raise StoreError("Code: 394. DB::Exception: Query was cancelled. (QUERY_WAS_CANCELLED)", _CANCELLED)
         if self.left < 0:
-            raise late(self._seconds)
+            raise late(self.seconds)
 
 
 def late(seconds: int) -> StoreError:
