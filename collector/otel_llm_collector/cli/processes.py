@@ -51,6 +51,11 @@ class Processes:
             time.sleep(0.05)
         return answer
 
+    def kill(self, name: str) -> None:
+        """End one at once; it has no time to drain."""
+        self._children[name].kill()
+        self._children[name].wait()
+
     def ended(self) -> list[str]:
         """The names of the processes that have ended."""
         return [name for name, child in self._children.items() if child.poll() is not None]
