@@ -76,15 +76,13 @@ class job(Bracket):
             if self._queue is not None:
                 attributes["messaging.destination.name"] = str(self._queue)
             if self._job_id is not None:
-                attributes["messaging.message.id"] = str(self._job_id)
+                said["task_id"] = attributes["messaging.message.id"] = str(self._job_id)
             if isinstance(self._carrier, list | tuple):
                 attributes["messaging.batch.message_count"] = len(self._carrier)
                 below, links = Context(), [Link(identity) for identity in _identities(self._carrier)]
             else:
                 below = _below(self._carrier if isinstance(self._carrier, Mapping) else {})
-                said = baggage.read(NAMED, below) if self._accept_baggage else {}
-            if self._job_id is not None:
-                said["task_id"] = str(self._job_id)
+                said = {**(baggage.read(NAMED, below) if self._accept_baggage else {}), **said}
         except Exception:
             fault("the carrier of a job")
         return Around(self._name, SpanKind.CONSUMER, attributes, below, links, context(**said))

@@ -59,7 +59,5 @@ def opened(url: str, headers: dict[str, str] | None = None) -> Iterator[HTTPResp
     parts = urlsplit(url)
     connection = HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     connection.request("GET", parts.path, headers=headers or {})
-    try:
-        yield connection.getresponse()
-    finally:
-        connection.close()
+    with contextlib.closing(connection), connection.getresponse() as answer:
+        yield answer
