@@ -1,23 +1,20 @@
--- Spans with everything that OTLP had of them, under each scope of each resource of each trace once; maps as keys and
--- values, because a key may come twice. Nested values are in the order of resource, scope, span: those that belong to
--- what is above the span are as many as the types say.
+-- Spans with everything that OTLP had of them; maps as keys and values, because a key may come twice. Nested values are
+-- in the order of resource, scope, span: those that belong to what is above the span are as many as the types say.
+-- `above` is JSON, the same text for all spans of a scope.
 SELECT
     TraceId AS trace_id,
-    (mapKeys(ResourceAttributes), mapValues(ResourceAttributes), ResourceAttributeTypes) AS resource_attributes,
-    ResourceDroppedAttributesCount AS resource_dropped_attributes_count,
-    ResourceSchemaUrl AS resource_schema_url,
-    ScopeName AS scope_name,
-    ScopeVersion AS scope_version,
-    (mapKeys(ScopeAttributes), mapValues(ScopeAttributes), ScopeAttributeTypes) AS scope_attributes,
-    ScopeDroppedAttributesCount AS scope_dropped_attributes_count,
-    ScopeSchemaUrl AS scope_schema_url,
-    length(arrayFilter(
-        (type, value) -> type = 6 OR (type = 5 AND value != '[]'),
-        arrayConcat(ResourceAttributeTypes, ScopeAttributeTypes),
-        arrayConcat(if(empty(ResourceAttributeTypes), [], mapValues(ResourceAttributes)),
-                    if(empty(ScopeAttributeTypes), [], mapValues(ScopeAttributes))))) AS above,
-    arraySlice(NestedValues, 1, above) AS nested_values,
-    groupArray((
+    toJSONString((
+        (mapKeys(ResourceAttributes), mapValues(ResourceAttributes), ResourceAttributeTypes),
+        ResourceDroppedAttributesCount,
+        ResourceSchemaUrl,
+        ScopeName,
+        ScopeVersion,
+        (mapKeys(ScopeAttributes), mapValues(ScopeAttributes), ScopeAttributeTypes),
+        ScopeDroppedAttributesCount,
+        ScopeSchemaUrl,
+        arraySlice(NestedValues, 1, nested_above)
+    )) AS above,
+    (
         SpanId,
         ParentSpanId,
         TraceState,
@@ -28,9 +25,7 @@ SELECT
         Duration,
         StatusCode,
         StatusMessage,
-        mapKeys(SpanAttributes),
-        mapValues(SpanAttributes),
-        SpanAttributeTypes,
+        (mapKeys(SpanAttributes), mapValues(SpanAttributes), SpanAttributeTypes),
         DroppedAttributesCount,
         arrayZip(arrayMap(time -> toUnixTimestamp64Nano(time), Events.Timestamp), Events.Name,
                  Events.DroppedAttributesCount, arrayMap(map -> mapKeys(map), Events.Attributes),
@@ -40,17 +35,14 @@ SELECT
                  arrayMap(map -> mapKeys(map), Links.Attributes), arrayMap(map -> mapValues(map), Links.Attributes),
                  Links.AttributeTypes),
         DroppedLinksCount,
-        arraySlice(NestedValues, above + 1)
-    )) AS spans
-FROM
-(
-    SELECT *
-    FROM otel_traces
-    WHERE
-    -- include spans_between
-    ORDER BY Timestamp, SpanId
-)
-GROUP BY
-    trace_id, resource_attributes, resource_dropped_attributes_count, resource_schema_url, scope_name, scope_version,
-    scope_attributes, scope_dropped_attributes_count, scope_schema_url, above, nested_values
-ORDER BY trace_id
+        arraySlice(NestedValues, nested_above + 1)
+    ) AS span,
+    if(empty(NestedValues), 0, length(arrayFilter(
+        (type, value) -> type = 6 OR (type = 5 AND value != '[]'),
+        arrayConcat(ResourceAttributeTypes, ScopeAttributeTypes),
+        arrayConcat(if(empty(ResourceAttributeTypes), [], mapValues(ResourceAttributes)),
+                    if(empty(ScopeAttributeTypes), [], mapValues(ScopeAttributes)))))) AS nested_above
+FROM otel_traces
+WHERE
+-- include spans_between
+LIMIT {most:UInt32}

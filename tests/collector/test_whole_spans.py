@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -21,10 +22,16 @@ _LAST = 2**63 - 1
 
 
 def _given_back(collector: Handle, trace_id: bytes) -> TracesData:
-    everything = {"first_time": 0, "first_span": "", "last_time": _LAST, "last_span": "g"}
+    everything = {"first_time": 0, "first_span": "", "last_time": _LAST, "last_span": "", "most": 1000}
     rows = collector.query(schemas.read("whole_spans.sql"), trace_ids=[trace_id.hex()], **everything)
-    (data,) = chunks(rows)
-    return data
+    return _message(chunks(rows))
+
+
+def _message(data: Iterator[bytes]) -> TracesData:
+    """The only one."""
+    (found,) = data
+    message: TracesData = TracesData.FromString(found)
+    return message
 
 
 def _alone(data: Any) -> Iterator[ResourceSpans]:
@@ -132,17 +139,14 @@ def test_a_sender_that_says_what_its_values_were_harms_itself_only(collector: Ha
 
 def test_a_span_that_the_exporter_wrote_has_texts(collector: Handle) -> None:
     """Its rows have none of our columns."""
+    above = [[["service.name"], ["s"], []], 0, "", "", "", [[], [], []], 0, "", []]
     row = {
-        "trace_id": "01" * 16, "resource_attributes": [["service.name"], ["s"], []],
-        "resource_dropped_attributes_count": 0, "resource_schema_url": "", "scope_name": "", "scope_version": "",
-        "scope_attributes": [[], [], []], "scope_dropped_attributes_count": 0, "scope_schema_url": "",
-        "nested_values": [],
-        "spans": [[
-            "02" * 8, "", "", 0, "n", "Client", 5, 7, "Ok", "", ["a", "b"], ["1", "true"], [], 0, [], 0, [], 0, []
-        ]],
+        "trace_id": "01" * 16, "above": json.dumps(above),
+        "span": [
+            "02" * 8, "", "", 0, "n", "Client", 5, 7, "Ok", "", [["a", "b"], ["1", "true"], []], 0, [], 0, [], 0, []
+        ],
     }  # fmt: skip
-    (data,) = chunks([row])
-    found = data.resource_spans[0].scope_spans[0].spans[0]
+    found = _message(chunks([row])).resource_spans[0].scope_spans[0].spans[0]
     assert [(pair.key, pair.value.string_value) for pair in found.attributes] == [("a", "1"), ("b", "true")]
     assert (found.kind, found.status.code, found.end_time_unix_nano) == (3, 1, 12)
 
@@ -150,17 +154,15 @@ def test_a_span_that_the_exporter_wrote_has_texts(collector: Handle) -> None:
 def test_pieces_of_a_trace_are_small_and_of_one_trace() -> None:
     """What is more than a piece may hold goes on in the next one, under its resource and scope."""
     text = "x" * (CHUNK_BYTES // 3)
-    span_ = ["02" * 8, "", "", 0, "n", "Client", 5, 7, "Ok", "", ["a"], [text], [], 0, [], 0, [], 0, []]
-    above = {
-        "resource_attributes": [["service.name"], ["s"], []], "resource_dropped_attributes_count": 0,
-        "resource_schema_url": "", "scope_name": "scope", "scope_version": "", "scope_attributes": [[], [], []],
-        "scope_dropped_attributes_count": 0, "scope_schema_url": "", "nested_values": [],
-    }  # fmt: skip
-    found = list(chunks({**above, "trace_id": f"{n:032x}", "spans": [span_] * 5} for n in (1, 2)))
+    own = ["02" * 8, "", "", 0, "n", "Client", 5, 7, "Ok", "", [["a"], [text], []], 0, [], 0, [], 0, []]
+    above = json.dumps([[["service.name"], ["s"], []], 0, "", "scope", "", [[], [], []], 0, "", []])
+    rows = [{"trace_id": f"{n:032x}", "above": above, "span": own} for n in (1, 1, 1, 1, 1, 2, 2)]
+    found = [TracesData.FromString(data) for data in chunks(rows)]
     assert [[len(scope.spans) for group in data.resource_spans for scope in group.scope_spans] for data in found] == [
-        [2], [2], [1], [2], [2], [1]
+        [2], [2], [1], [2]
     ]  # fmt: skip
-    for data, n in zip(found, (1, 1, 1, 2, 2, 2), strict=True):
+    for data, n in zip(found, (1, 1, 1, 2), strict=True):
         (group,) = data.resource_spans
+        assert group.resource.attributes[0].value.string_value == "s"
         assert group.scope_spans[0].scope.name == "scope"
         assert {span.trace_id for span in group.scope_spans[0].spans} == {bytes.fromhex(f"{n:032x}")}

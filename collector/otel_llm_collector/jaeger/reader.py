@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
-
 from otel_llm_collector import schemas
 from otel_llm_collector.clickhouse.whole_spans import chunks
+from otel_llm_collector.errors import StoreError
 
 from .search import LAST_NS, Search
 
@@ -20,15 +19,16 @@ Ask = Callable[..., list[dict[str, Any]]]
 
 PAGE = 1000
 """Spans that are read at once."""
+TOO_LARGE = 396
+"""ClickHouse's number for an answer with too many bytes."""
 _SECOND_NS = 10**9
 _WINDOW_NS = 900 * _SECOND_NS
 """The time before the end of a search that is looked at first; each one after it is four times as long."""
-_LAST_ID = "g"
-"""After every id, which are hexadecimal digits."""
+_ALL = 2**32 - 1
 
 
 class Page(NamedTuple):
-    """Spans of some traces: those between two spans in order of time and id, both included."""
+    """Spans of some traces: those between two spans in order of time and id, both included; "" is no span's id."""
 
     trace_ids: tuple[str, ...]
     first: tuple[int, str]
@@ -79,7 +79,7 @@ def whole(ask: Ask, trace_ids: Sequence[str]) -> Page | None:
     first = min(start for start, _ in known.values())
     last = max(end for _, end in known.values())
     there = tuple(trace_id for trace_id in trace_ids if trace_id in known)
-    return Page(there, (first, ""), (min(last, LAST_NS), _LAST_ID), 0)
+    return Page(there, (first, ""), (min(last, LAST_NS), ""), 0)
 
 
 def pages(ask: Ask, page: Page, size: int) -> list[Page]:
@@ -107,9 +107,25 @@ def _joined(one: Page, other: Page) -> Page:
     return Page(ids, min(one.first, other.first), max(one.last, other.last), one.spans + other.spans)
 
 
-def whole_spans(ask: Ask, page: Page) -> list[TracesData]:
-    """The spans of a page, in pieces that can be sent."""
-    return list(chunks(ask(schemas.read("whole_spans.sql"), **page.parameters)))
+def whole_spans(ask: Ask, page: Page) -> list[bytes]:
+    """The spans of a page, as ``TracesData`` messages that can be sent."""
+    return _in_order(page, ask(schemas.read("whole_spans.sql"), most=_ALL, **page.parameters))
+
+
+def small(ask: Ask, page: Page, most: int) -> list[bytes] | None:
+    """The same where there are so many spans at most; ``None`` where there are more, or they are too large."""
+    try:
+        rows = ask(schemas.read("whole_spans.sql"), most=most + 1, **page.parameters)
+    except StoreError as error:
+        if error.code == TOO_LARGE:
+            return None
+        raise
+    return _in_order(page, rows) if len(rows) <= most else None
+
+
+def _in_order(page: Page, rows: list[dict[str, Any]]) -> list[bytes]:
+    place = {trace_id: n for n, trace_id in enumerate(page.trace_ids)}
+    return list(chunks(sorted(rows, key=lambda row: place[row["trace_id"]])))
 
 
 def summaries(ask: Ask, page: Page) -> list[dict[str, Any]]:

@@ -134,7 +134,7 @@ class JaegerServer:
         async with aclosing(work(request, Call(self._query, self._pool, self._room, context.time_remaining))) as answer:
             async for part in answer:
                 async with asyncio.timeout(self._gate.settings.body_seconds):
-                    await context.write(part.SerializeToString())
+                    await context.write(part if isinstance(part, bytes) else part.SerializeToString())
 
 
 def _code(error: CollectorError) -> grpc.StatusCode:

@@ -14,12 +14,10 @@ from .call import Call
 from .messages import message
 from .search import LAST_NS, Search, checked, nanoseconds
 
-Messages = AsyncGenerator[Message, None]
-"""What a call answers, one message or several."""
+Messages = AsyncGenerator[Message | bytes, None]
+"""What a call answers, one message or several; OTLP's as they are sent."""
 _TRACES = 100
 """Traces that are looked for in one statement."""
-_TOO_LARGE = 396
-"""ClickHouse's number for an answer with too many bytes."""
 _SMALLER = 10
 _ID_BYTES = 16
 _KINDS = {kind.lower(): kind for kind in ("Internal", "Server", "Client", "Producer", "Consumer")}
@@ -129,25 +127,31 @@ async def _found(request: Any, call: Call) -> list[str]:
 
 
 async def _spans(call: Call, trace_ids: list[str]) -> Messages:
-    """The spans of some traces, each trace's one after the other."""
+    """The spans of some traces, one trace after the other."""
     for ids in reader.groups(trace_ids, _TRACES):
-        if (whole := await call.step(reader.whole, ids)) is not None:
-            async for chunk in _of_page(call, whole, reader.PAGE):
+        if (whole := await call.step(reader.whole, ids)) is None:
+            continue
+        async with call.room:
+            read = await call.step(reader.small, whole, reader.PAGE)
+            for chunk in read or ():
+                yield chunk
+        if read is None:
+            async for chunk in _in_pages(call, whole, reader.PAGE):
                 yield chunk
 
 
-async def _of_page(call: Call, whole: reader.Page, size: int) -> Messages:
-    """The spans of a page, read in smaller ones; where even these are too large to be read at once, in smaller ones."""
+async def _in_pages(call: Call, whole: reader.Page, size: int) -> Messages:
+    """The spans of what is too large to be read at once; where its pages are too, in smaller ones."""
     for page in await call.step(reader.pages, whole, size):
         async with call.room:
             try:
                 read = await call.step(reader.whole_spans, page)
             except StoreError as error:
-                if error.code != _TOO_LARGE or size == 1:
+                if error.code != reader.TOO_LARGE or size == 1:
                     raise
                 read = None
             for chunk in read or ():
                 yield chunk
         if read is None:
-            async for chunk in _of_page(call, page, max(1, min(size, page.spans) // _SMALLER)):
+            async for chunk in _in_pages(call, page, max(1, min(size, page.spans) // _SMALLER)):
                 yield chunk
