@@ -4,4 +4,5 @@
     OR ResourceAttributes[{key:String}] = {value:String}
     OR ScopeAttributes[{key:String}] = {value:String}
     OR has(arrayFlatten(arrayMap(m -> mapValues(m), Events.Attributes)), {value:String})
+    OR has(arrayFlatten(arrayMap(m -> mapValues(m), Links.Attributes)), {value:String})
 )

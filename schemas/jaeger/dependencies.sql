@@ -1,5 +1,6 @@
 -- How often a service's spans have a parent in a service, itself included: spans that began between two times, with
--- parents that began at most an hour before the first. Ids are joined as the numbers that they are.
+-- parents that began at most an hour before the first. Ids are joined as the numbers that they are;
+-- where two spans have the parent's id, it is one of them.
 SELECT parents.service AS parent, children.service AS child, count() AS calls
 FROM
 (
@@ -12,7 +13,7 @@ FROM
       AND Timestamp >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
       AND Timestamp <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
 ) AS children
-ANY INNER JOIN
+SEMI LEFT JOIN
 (
     SELECT
         reinterpretAsUInt128(unhex(TraceId)) AS trace,
