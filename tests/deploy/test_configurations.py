@@ -17,7 +17,7 @@ from benchmarks.support import otelcol
 from benchmarks.support.built import Unavailable
 from otel_llm_collector.settings import Settings
 from tests.support import jaeger_build
-from tests.support.deployment import COLLECTOR, KUBERNETES, ROOT, services, variables, without
+from tests.support.deployment import COLLECTOR, KUBERNETES, ROOT, moved, services, variables
 
 JAEGER = COLLECTOR / "jaeger"
 GATEWAY = (COLLECTOR / "otelcol.yaml", KUBERNETES / "gateway" / "exposed.yaml")
@@ -81,7 +81,7 @@ def test_prometheus_accepts_its_configuration(tmp_path: Path, key: Path) -> None
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("There is no promtool.")
-    (tmp_path / "prometheus.yml").write_text(without(text, {KEY_FILE: str(key)}))
+    (tmp_path / "prometheus.yml").write_text(moved(text, {KEY_FILE: str(key)}))
     done = subprocess.run(
         [promtool, "check", "config", str(tmp_path / "prometheus.yml")], capture_output=True, text=True, check=False
     )

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +22,13 @@ from otel_llm_collector.settings import Settings
 from tests.support import jaeger_build
 from tests.support.clickhouse import ClickHouse
 from tests.support.collector import get, send
-from tests.support.deployment import COLLECTOR, make_keys, uncommented, without
+from tests.support.deployed import Collector, when
+from tests.support.deployment import COLLECTOR, make_keys, moved, uncommented
 from tests.support.otlp import body, span
 
 TOML = COLLECTOR / "compose" / "collector.toml"
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 TRACE = bytes.fromhex("4bf92f3577b34da6a3ce929d0e0e4736")
-PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -47,35 +45,6 @@ def clickhouse(tmp_path: Path) -> Iterator[ClickHouse]:
     server.start()
     yield server
     server.stop()
-
-
-class Collector:
-    """Our collector, by its command line; a context manager. ``running`` says where it listens."""
-
-    def __init__(self, data: Path, configuration: Path, store: str) -> None:
-        self._data = data
-        ports = [text for name in ("grpc", "http", "api", "jaeger") for text in (f"--{name}-port", "0")]
-        options = ["--config", str(configuration), "--data", str(data), "--store", store, "--host", "127.0.0.1"]
-        self._command = [sys.executable, "-m", "otel_llm_collector", "up", *options, *ports]
-
-    def __enter__(self) -> Running:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        running = _when(lambda: Running.find(self._data))
-        assert running.pid == self._process.pid
-        return running
-
-    def __exit__(self, *error: object) -> None:
-        self._process.terminate()
-        assert self._process.wait(PATIENCE_S) == 0
-
-
-def _when(found: Callable[[], Any]) -> Any:
-    """What is found, once it is."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not (answer := found()):
-        assert time.monotonic() < deadline, "It did not come."
-        time.sleep(0.1)
-    return answer
 
 
 def _jaeger(folder: Path, configuration: str, **variables: str) -> tuple[Program, str]:
@@ -122,7 +91,7 @@ def test_jaeger_reads_the_store_and_prometheus_watches(tmp_path: Path, keys: Pat
             OTEL_LLM_KEY_FILE=str(keys / "jaeger" / "key"),
         )
         with jaeger:
-            _when(lambda: _shows(url))
+            when(lambda: _shows(url))
             assert _ask(f"{url}/api/services") == ["tests"]
             _watch(tmp_path, keys / "prometheus" / "key", collector)
 
@@ -138,19 +107,19 @@ def _watch(tmp_path: Path, key: Path, collector: Running) -> None:
         "/run/otel-llm/key": str(key),
         "scrape_interval: 15s": "scrape_interval: 1s",
     }
-    (tmp_path / "prometheus.yml").write_text(without(text, places))
+    (tmp_path / "prometheus.yml").write_text(moved(text, places))
     port = free_port()
     options = [f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/tsdb"]
     command = [program, *options, f"--web.listen-address=127.0.0.1:{port}"]
     with Program("Prometheus", command, port, tmp_path / "prometheus.log"):
         question = f'http://127.0.0.1:{port}/api/v1/query?query=up%7Bjob%3D"otel-llm"%7D'
-        _when(lambda: [one["value"][1] for one in (_ask(question) or {"result": []})["result"]] == ["1"])
+        when(lambda: [one["value"][1] for one in (_ask(question) or {"result": []})["result"]] == ["1"])
 
 
 def test_jaeger_gets_a_copy(tmp_path: Path, keys: Path, clickhouse: ClickHouse) -> None:
     """With what is a comment in the collector's configuration, and Jaeger's other one; Jaeger's own copy stays."""
     port = free_port()
-    text = without(uncommented(TOML.read_text()), {"grpc://jaeger:4317": f"grpc://127.0.0.1:{port}"})
+    text = moved(uncommented(TOML.read_text()), {"grpc://jaeger:4317": f"grpc://127.0.0.1:{port}"})
     (tmp_path / "collector.toml").write_text(text)
     jaeger, url = _jaeger(
         tmp_path / "jaeger", "copy.yaml", JAEGER_OTLP_PORT=str(port), JAEGER_DATA=str(tmp_path / "jaeger")
@@ -158,7 +127,7 @@ def test_jaeger_gets_a_copy(tmp_path: Path, keys: Path, clickhouse: ClickHouse) 
     with jaeger:
         with Collector(tmp_path / "data", tmp_path / "collector.toml", clickhouse.url) as collector:
             _send(collector, (keys / "application" / "key").read_text().strip())
-            _when(lambda: _shows(url))
+            when(lambda: _shows(url))
         jaeger.stop()
         jaeger.start()
         assert _shows(url), "it is in Jaeger's own files, and no collector runs"

@@ -82,7 +82,7 @@ def uncommented(text: str) -> str:
     return head + (mark + tail).replace("\n# ", "\n").removeprefix("# ")
 
 
-def without(text: str, replaced: Mapping[str, str]) -> str:
+def moved(text: str, replaced: Mapping[str, str]) -> str:
     """A configuration whose places and names are others; each of them must be there."""
     for old, new in replaced.items():
         assert old in text, old
