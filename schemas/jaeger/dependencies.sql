@@ -1,6 +1,6 @@
 -- How often a service's spans have a parent in a service, itself included: spans that began between two times, with
--- parents that began at most an hour before the first. Ids are joined as the numbers that they are;
--- where two spans have the parent's id, it is one of them.
+-- parents that began at most an hour before the first. Ids are joined as the numbers that they are; where
+-- two spans have the parent's id, it is one of them.
 SELECT parents.service AS parent, children.service AS child, count() AS calls
 FROM
 (
