@@ -1,0 +1,1 @@
+"""A real Jaeger reads the store."""
