@@ -92,7 +92,7 @@ def test_every_part_is_watched_limited_and_started_in_order() -> None:
     """A health check, limits of memory and processors, and no wait for something that never becomes healthy."""
     checked = {name for name, service in services().items() if "healthcheck" in service}
     checked |= {name for name, service in services().items() if service["image"].startswith(IMAGE) and name != "keys"}
-    assert checked == SERVICES - {"application", "keys"}, "these two have no port; ours has its check in the Dockerfile"
+    assert checked == SERVICES - {"application", "keys"}, "which end by themselves; ours is checked by its image"
     assert "HEALTHCHECK" in DOCKERFILE.read_text()
     for service in services().values():
         assert service["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}
