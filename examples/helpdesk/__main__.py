@@ -43,6 +43,8 @@ def main() -> None:
             _tree(traces[0], given.data)
     except CollectorError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("Interrupted.")
 
 
 def _collector(stack: ExitStack, data: Path) -> Running:
