@@ -19,8 +19,8 @@ Ask = Callable[..., list[dict[str, Any]]]
 
 PAGE = 1000
 """Spans that are read at once."""
-TOO_LARGE = 396
-"""ClickHouse's number for an answer with too many bytes."""
+TOO_LARGE = (241, 396)
+"""ClickHouse's numbers for too much memory, and for an answer with too many bytes."""
 _SECOND_NS = 10**9
 _WINDOW_NS = 900 * _SECOND_NS
 """The time before the end of a search that is looked at first; each one after it is four times as long."""
@@ -117,7 +117,7 @@ def small(ask: Ask, page: Page, most: int) -> list[bytes] | None:
     try:
         rows = ask(schemas.read("whole_spans.sql"), most=most + 1, **page.parameters)
     except StoreError as error:
-        if error.code == TOO_LARGE:
+        if error.code in TOO_LARGE:
             return None
         raise
     return _in_order(page, rows) if len(rows) <= most else None

@@ -45,11 +45,11 @@ class Search:
             raise Malformed(f"search_depth is {query.search_depth}; it must be from 1 to {MOST_TRACES}.")
         search.traces = query.search_depth or DEPTH
         if query.HasField("start_time_min"):
-            search.first = max(0, nanoseconds(query.start_time_min, "start_time_min"))
+            search.first = nanoseconds(query.start_time_min, "start_time_min")
         if query.HasField("start_time_max"):
-            search.last = min(LAST_NS, nanoseconds(query.start_time_max, "start_time_max"))
-        if search.first > search.last:
-            raise Malformed("start_time_max is before start_time_min; it must be the same or later.")
+            search.last = nanoseconds(query.start_time_max, "start_time_max")
+            if search.first > search.last:
+                raise Malformed("start_time_max is before start_time_min; it must be the same or later.")
         shortest, longest = _duration(query, "duration_min"), _duration(query, "duration_max")
         if longest and shortest > longest:
             raise Malformed("duration_max is less than duration_min; it must be the same or more.")
@@ -124,6 +124,11 @@ def nanoseconds(timestamp: Any, name: str) -> int:
     if not 0 <= timestamp.nanos < _SECOND_NS:
         raise Malformed(f"{name}.nanos is {timestamp.nanos}; it must be from 0 to 999999999.")
     return int(timestamp.seconds) * _SECOND_NS + int(timestamp.nanos)
+
+
+def stored(time: int) -> int:
+    """The time, or the nearest that the store can hold."""
+    return max(0, min(time, LAST_NS))
 
 
 def checked(text: str, name: str) -> str:

@@ -12,7 +12,7 @@ from otel_llm_collector.errors import Malformed, StoreError
 from . import reader
 from .call import Call
 from .messages import message
-from .search import LAST_NS, Search, checked, nanoseconds
+from .search import LAST_NS, Search, checked, nanoseconds, stored
 
 Messages = AsyncGenerator[Message | bytes, None]
 """What a call answers, one message or several; OTLP's as they are sent."""
@@ -92,7 +92,7 @@ async def get_operations(request: Any, call: Call) -> Messages:
         raise Malformed("service is missing: name the one whose operations are wanted.")
     service = checked(request.service, "service")
     answer = message("GetOperationsResponse")()
-    kind = _KINDS.get(request.span_kind, request.span_kind)
+    kind = _KINDS.get(request.span_kind, "unknown") if request.span_kind else ""
     for row in await call.step(reader.operations, service, kind):
         known = row["kind"].lower()
         answer.operations.add(name=row["name"], span_kind=known if known in _KINDS else "")
@@ -101,14 +101,14 @@ async def get_operations(request: Any, call: Call) -> Messages:
 
 async def get_dependencies(request: Any, call: Call) -> Messages:
     """``GetDependencies``: how often services called one another."""
-    first = max(0, nanoseconds(request.start_time, "start_time"))
-    last = min(LAST_NS, nanoseconds(request.end_time, "end_time") if request.HasField("end_time") else LAST_NS)
     if not request.HasField("start_time"):
         raise Malformed("start_time is missing: say from when on dependencies are wanted.")
+    first = nanoseconds(request.start_time, "start_time")
+    last = nanoseconds(request.end_time, "end_time") if request.HasField("end_time") else max(first, LAST_NS)
     if first > last:
         raise Malformed("end_time is before start_time; it must be the same or later.")
     answer = message("GetDependenciesResponse")()
-    for row in await call.step(reader.dependencies, first, last):
+    for row in await call.step(reader.dependencies, stored(first), stored(last)):
         answer.dependencies.add(parent=row["parent"], child=row["child"], call_count=row["calls"])
     yield answer
 
@@ -147,7 +147,7 @@ async def _in_pages(call: Call, whole: reader.Page, size: int) -> Messages:
             try:
                 read = await call.step(reader.whole_spans, page)
             except StoreError as error:
-                if error.code != reader.TOO_LARGE or size == 1:
+                if error.code not in reader.TOO_LARGE or size == 1:
                     raise
                 read = None
             for chunk in read or ():
