@@ -63,10 +63,14 @@ def _get(url: str) -> Any:
         return json.load(answer)
 
 
+#: The usual ports, by the options that say others.
+_PORTS = {"--grpc-port": 4317, "--http-port": 4318, "--api-port": 4319, "--jaeger-port": 17271}
+
+
 def _ports() -> list[str]:
     """The usual ports where they are free, else any."""
     options = []
-    for option, port in (("--grpc-port", 4317), ("--http-port", 4318), ("--api-port", 4319)):
+    for option, port in _PORTS.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

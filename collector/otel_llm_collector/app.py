@@ -140,6 +140,7 @@ class Collector:
             api=f"{settings.scheme}://{settings.address(api_port)}",
             jaeger=f"{settings.scheme}://{settings.address(jaeger_port)}",
             store=engine.store.name,
+            jaeger_url=settings.jaeger_url or "",
             certificate=str(settings.tls_cert.resolve()) if settings.tls_cert else "",
         )
 

@@ -33,6 +33,8 @@ class Running:
     store: str
     certificate: str = ""
     """File of its certificate, where it has TLS."""
+    jaeger_url: str = ""
+    """Where people have Jaeger's pages, where that is set."""
 
     def write(self, data: Path) -> None:
         """Say so in the data folder, in one step."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,6 +13,13 @@ from otel_llm.errors import ConfigError
 MIB = 1 << 20
 DRAIN_S = 5.0
 """Seconds that requests under way have to end when the collector stops."""
+
+
+def web_address(name: str, url: str) -> str:
+    """The address of pages, without a slash at its end; raises ``ConfigError`` with the name of the setting."""
+    if not re.fullmatch(r"https?://[\w.:\[\]-]+[^\s?#]*", url, re.ASCII):
+        raise ConfigError(f"{name} is {url!r}; it must be the address of pages, such as http://localhost:16686.")
+    return url.rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,8 @@ class Settings:
     api_port: int = 4319
     jaeger_port: int = 17271
     """Jaeger's remote storage, over gRPC."""
+    jaeger_url: str | None = None
+    """Where people have Jaeger's pages, such as ``http://localhost:16686``: ``otel-llm trace`` shows links to them."""
     allow_anyone: bool = False
     """Whether it may listen on an address that others reach without keys and without their certificates."""
     tls_cert: Path | None = None
@@ -90,6 +100,8 @@ class Settings:
         for name in ("grpc_port", "http_port", "api_port", "jaeger_port"):
             if not 0 <= getattr(self, name) <= 65535:
                 raise ConfigError(f"{name} is {getattr(self, name)}; a port is a number from 0 to 65535.")
+        if self.jaeger_url is not None:
+            web_address("jaeger_url", self.jaeger_url)
         for setting in fields(self):
             value = getattr(self, setting.name)
             number = isinstance(value, int | float) and not isinstance(value, bool)

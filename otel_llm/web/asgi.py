@@ -77,7 +77,8 @@ class _Exchange:
         await self._send(self._seen(message))
         if self.responding and message["type"] == "http.response.body" and not message.get("more_body", False):
             self.responding = False
-            self._request.sent(self._route())
+            self._request.route = self._route()
+            self._request.sent()
 
     def _seen(self, message: Message) -> Message:
         try:
@@ -99,7 +100,8 @@ class _Exchange:
     def end(self, outcome: str, error: BaseException | None = None) -> None:
         """The application has returned or raised."""
         self._request.leave()
-        self._request.end(outcome, error, self._route())
+        self._request.route = self._route()
+        self._request.end(outcome, error)
 
     def _route(self) -> str:
         """The pattern of the path, where the framework says which it was: FastAPI and Starlette do."""

@@ -26,6 +26,8 @@ class Request:
 
     def __init__(self, incoming: Incoming, accept_baggage: bool) -> None:
         self._incoming = incoming
+        self.route = ""
+        """The pattern of the path, once the framework has said it."""
         self._open = [True]  # is emptied by who ends it: one of all threads
         self._around: Around | None = None
         self._failed = False
@@ -78,12 +80,12 @@ class Request:
                 self._span.set_attribute(a.ERROR_TYPE.name, str(status))
                 self._span.set_status(Status(StatusCode.ERROR))
 
-    def sent(self, route: str) -> None:
+    def sent(self) -> None:
         """The last byte was sent; a response that says of a failure waits for the exception that tells which."""
         if not self._failed:
-            self.end("completed", route=route)
+            self.end("completed")
 
-    def end(self, outcome: str, error: BaseException | None = None, route: str = "") -> None:
+    def end(self, outcome: str, error: BaseException | None = None) -> None:
         """Ends it, the first time only; ``outcome`` is how its response ended, as streams of calls do."""
         try:
             self._open.pop()
@@ -92,9 +94,9 @@ class Request:
         if self._around is None:
             return
         try:
-            if route:
-                self._span.update_name(f"{self._incoming.verb} {route}")
-                self._span.set_attribute("http.route", route)
+            if self.route:
+                self._span.update_name(f"{self._incoming.verb} {self.route}")
+                self._span.set_attribute("http.route", self.route)
             if outcome != "completed":
                 self._span.set_attribute(a.STREAM_OUTCOME.name, outcome)
         except Exception:

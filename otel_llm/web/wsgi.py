@@ -14,8 +14,6 @@ from otel_llm.web.request import Request, outcome_of
 Environ = dict[str, Any]
 App = Callable[..., Iterable[bytes]]
 
-_ROUTE = "otel_llm.route"
-
 
 class WSGIMiddleware:
     """Makes requests of a WSGI application part of their callers' traces, and calls below part of their request.
@@ -36,13 +34,13 @@ class WSGIMiddleware:
             return self.app(environ, start_response)
 
         def start(status: str, headers: list[tuple[str, str]], *args: Any, **kwargs: Any) -> Any:
-            environ[_ROUTE] = _route(environ)  # Flask forgets it before the first chunk is asked for
+            request.route = _route(environ)  # Flask forgets it before the first chunk is asked for
             return start_response(status, _headed(request, status, headers), *args, **kwargs)
 
         try:
             body = here.run(self.app, environ, start)
         except BaseException as error:
-            request.end(outcome_of(error), error, _route(environ))
+            request.end(outcome_of(error), error)
             raise
         return _handed(body, here, request, environ)
 
@@ -74,9 +72,9 @@ def _handed(body: Iterable[bytes], here: Context, request: Request, environ: Env
     try:
         wrapper = environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
-            request.end("completed", route=_route(environ))
+            request.end("completed")
             return body
-        reply = _Reply(request, environ)
+        reply = _Reply(request)
         watch(reply)
         return (_SizedBody if hasattr(body, "__len__") else _Body)(body, here, reply)
     except Exception:
@@ -87,16 +85,15 @@ def _handed(body: Iterable[bytes], here: Context, request: Request, environ: Env
 class _Reply:
     """The response of a request, as it ends."""
 
-    __slots__ = ("_environ", "call")
+    __slots__ = ("call",)
 
-    def __init__(self, request: Request, environ: Environ) -> None:
+    def __init__(self, request: Request) -> None:
         self.call = request
-        self._environ = environ
 
     def end(self, outcome: str, error: BaseException | None = None) -> None:
         """Ends the request."""
         closed(self)
-        self.call.end(outcome, error, _route(self._environ))
+        self.call.end(outcome, error)
 
 
 class _Body:
@@ -146,7 +143,7 @@ def _route(environ: Environ) -> str:
     """The pattern of the path, where the framework says which it was: Flask does."""
     try:
         rule = getattr(getattr(environ.get("werkzeug.request"), "url_rule", None), "rule", None)
-        return f"{environ.get('SCRIPT_NAME', '')}{rule}" if isinstance(rule, str) else environ.get(_ROUTE, "")
+        return f"{environ.get('SCRIPT_NAME', '')}{rule}" if isinstance(rule, str) else ""
     except Exception:
         fault("the route of a request")
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from otel_llm_collector.cli import show
+from otel_llm_collector.cli import show, tree
 
 CALL: dict[str, Any] = {
     "start_time": "2026-11-20 10:00:01.123456789",
@@ -65,7 +65,7 @@ def test_names_are_shown_as_they_are() -> None:
     text = printed(show.calls_table([odd]))
     assert "[red]web[/red]" in text
     assert ":smile:@2" in text
-    assert "[bold]" in printed(show.trace_tree([span("a", span_name="[bold]")]))
+    assert "[bold]" in printed(tree.trace_tree([span("a", span_name="[bold]")]))
 
 
 def test_a_failed_call_says_what_failed() -> None:
@@ -91,13 +91,35 @@ def test_a_trace_is_a_tree_across_services() -> None:
         prompt_version="1", input_tokens=7, output_tokens=2, cost_total=0.25, guardrail_outcome="violated",
     )  # fmt: skip
     spans = [span("a"), span("b", "a", service_name="retrieval"), call]
-    lines = printed(show.trace_tree(spans)).splitlines()
+    lines = printed(tree.trace_tree(spans)).splitlines()
     assert "2 services · 3 spans · 1 model calls · $0.25" in lines[0]
     depths = [line.index(service) for line, service in zip(lines[1:], ("web", "retrieval", "retrieval"), strict=True)]
     assert depths == sorted(depths)
     assert len(set(depths)) == 3
     for part in ("rewrite@1", "7 → 2 tokens", "$0.25", "guardrails: violated"):
         assert part in lines[3]
+
+
+def test_costs_are_summed_up_the_tree() -> None:
+    """Each span with the sum of all below it, where that is more than its own; ids that come twice count once each."""
+    spans = [
+        span("leaf", "mid", provider="openai", cost_total=0.25),
+        span("root", "elsewhere"),
+        span("mid", "root", provider="openai", cost_total=0.5),
+        span("mid", "root", provider="openai", cost_total=1.0),
+        span("free", "root"),
+        span("one", "two", cost_total=2.0),
+        span("two", "one"),
+    ]
+    assert tree.cost_sums(spans) == [0.25, 1.75, 0.75, 1.0, 0.0, 2.0, 0.0]
+    lines = printed(tree.trace_tree(spans)).splitlines()
+    assert [line.partition("Σ ")[2] for line in lines if "Σ" in line] == ["$1.75", "$0.750000"]
+
+
+def test_a_chain_of_ten_thousand_spans_is_no_trouble() -> None:
+    """Each is the parent of the one before it."""
+    chain = [span(str(number), str(number + 1), cost_total=1.0) for number in range(10_000)]
+    assert tree.cost_sums(chain) == [number + 1.0 for number in range(10_000)]
 
 
 def test_a_tree_shows_every_span_whatever_their_parents_are() -> None:
@@ -108,14 +130,14 @@ def test_a_tree_shows_every_span_whatever_their_parents_are() -> None:
         span("two", "one"),
         span("own", "own"),
     ]
-    text = printed(show.trace_tree(late))
+    text = printed(tree.trace_tree(late))
     assert all(f"POST /{name}" in text for name in ("child", "root", "one", "two", "own"))
     child, root = (next(line for line in text.splitlines() if name in line) for name in ("/child", "/root"))
     assert child.index("web") > root.index("web")
 
 
 def test_an_error_is_told_in_its_place() -> None:
-    assert "overloaded" in printed(show.trace_tree([span("a", status_code="Error", status_message="overloaded")]))
+    assert "overloaded" in printed(tree.trace_tree([span("a", status_code="Error", status_message="overloaded")]))
 
 
 def test_a_narrow_terminal_shows_fewer_columns_and_none_empty() -> None:
@@ -146,7 +168,7 @@ def test_a_terminal_obeys_nothing_that_a_span_says() -> None:
     for shown in (
         show.calls_table([CALL | texts | {"status_code": "Error"}]),
         show.prompts_table([rows | numbers | {"unpriced": 0, "cost_total": 1.0}]),
-        show.trace_tree([bad]),
+        tree.trace_tree([bad]),
     ):
         text = printed(shown)
         assert "[2J" in text
@@ -155,6 +177,6 @@ def test_a_terminal_obeys_nothing_that_a_span_says() -> None:
 
 def test_a_failure_without_a_reason_is_one_all_the_same() -> None:
     """A message of white space is none."""
-    assert "failed" in printed(show.trace_tree([span("a", status_code="Error", status_message=" \n\t ")]))
+    assert "failed" in printed(tree.trace_tree([span("a", status_code="Error", status_message=" \n\t ")]))
     named = span("a", status_code="Error", status_message="\n", error_type="Timeout")
-    assert "Timeout" in printed(show.trace_tree([named]))
+    assert "Timeout" in printed(tree.trace_tree([named]))

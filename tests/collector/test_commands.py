@@ -37,7 +37,7 @@ def _complaint(*arguments: str) -> str:
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[str]]]:
     """The data folder of a collector that runs, and what it said when it started."""
     data = tmp_path_factory.mktemp("up")
-    ports = ["--grpc-port", "0", "--http-port", "0", "--api-port", "0"]
+    ports = ["--grpc-port", "0", "--http-port", "0", "--api-port", "0", "--jaeger-port", "0"]
     process = subprocess.Popen(
         [sys.executable, "-m", "otel_llm_collector", "up", "--data", str(data), *ports],
         cwd=ROOT,

@@ -13,7 +13,7 @@ from otel_llm_collector.settings import Forward, Settings
 from tests.support.collector import get
 from tests.support.command import otel_llm, sentence, start
 
-FREE = "grpc_port = 0\nhttp_port = 0\napi_port = 0\n"
+FREE = "grpc_port = 0\nhttp_port = 0\napi_port = 0\njaeger_port = 0\n"
 
 
 def _read(folder: Path, text: str) -> Settings:
@@ -26,7 +26,7 @@ def test_every_setting_can_be_in_the_file(tmp_path: Path) -> None:
     """By its own name; a number may be whole where a fraction is taken."""
     given = {
         "data": ("'x/y'", Path("x/y")), "store": ("'chdb:///a'", "chdb:///a"), "host": ("'::1'", "::1"),
-        "allow_anyone": ("true", True), "tls_cert": ("'c.pem'", Path("c.pem")), "tls_key": ("'k.pem'", Path("k.pem")),
+        "allow_anyone": ("true", True), "jaeger_url": ("'https://jaeger'", "https://jaeger"), "tls_cert": ("'c.pem'", Path("c.pem")), "tls_key": ("'k.pem'", Path("k.pem")),
         "tls_client_ca": ("'a.pem'", Path("a.pem")),
         "forward": (
             "[{url = 'http://a:4318'}, {url = 'grpc://b:4317', signals = ['logs'], headers = {k = 'v'}, "
@@ -76,6 +76,7 @@ def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
         ("[[forward]]\nurl = 'x'\nurls = 'x'", "forward[0].urls is not a setting; the nearest is url."),
         ("[[forward]]\nurl = 'x'\nsignals = 'logs'", "forward[0].signals is 'logs'; it must be a list of texts."),
         ("[[forward]]\nurl = 'x'\nheaders = {a = 5}", "forward[0].headers is a table; it must be a table of texts."),
+        ("jaeger_url = 'localhost'", "jaeger_url is 'localhost'; it must be the address of pages, such as http://"),
         ("http_port = 70000", "http_port is 70000; a port is a number from 0 to 65535."),
         ("body_bytes = 0", "body_bytes is 0; it must be more than 0."),
         ("tls_key = 'x'", "tls_cert is missing: a certificate and its key go together."),

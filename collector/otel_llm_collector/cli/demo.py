@@ -116,7 +116,7 @@ def _collect(reader: Reader, began: float) -> dict[str, Any]:
     from .questions import ask
     from .stage import SERVICES
 
-    calls = ask(reader, "last_calls", since=began, services=list(SERVICES), limit=10_000)
+    calls = ask(reader, "last_calls", since=began, services=list(SERVICES), trace_ids=[], limit=10_000)
     ids = sorted({call["trace_id"] for call in calls})
     spans: dict[str, list[dict[str, Any]]] = {trace_id: [] for trace_id in ids}
     for span in ask(reader, "trace_spans", trace_ids=ids):
@@ -130,12 +130,13 @@ def _collect(reader: Reader, began: float) -> dict[str, Any]:
 
 def _report(found: dict[str, Any], prompts: list[dict[str, Any]], agreed: bool, data: Path, took: float) -> None:
     from . import show
+    from .tree import trace_tree
 
     out = show.console()
     out.print(show.prompts_table(prompts, out.width))
     best = _best_trace(found["traces"])
     if best:
-        out.print(show.trace_tree(best["spans"]))
+        out.print(trace_tree(best["spans"]))
     out.print()
     for name, total in found["totals"].items():
         tokens = f"{total['input_tokens']:,} tokens in, {total['output_tokens']:,} out"

@@ -1,4 +1,4 @@
-"""Tables and trees for the terminal, from rows of the store."""
+"""Tables for the terminal, from rows of the store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
 Row = Mapping[str, Any]
 Cell = Callable[[Row], str | Text]
@@ -19,11 +18,14 @@ Cell = Callable[[Row], str | Text]
 _WIDE = 180
 
 #: Columns that may be folded, and to what width; those that are numbers.
-_TEXTS = frozenset({"prompt", "model", "service"})
+_TEXTS = frozenset({"prompt", "model", "service", "user", "span", "line"})
 _FOLDED = 10
 _NUMBERS = frozenset(
     {"calls", "failed", "blocked", "tokens in", "tokens out", "in", "out", "cost", "took", "p50", "p95"}
 )
+
+#: OpenTelemetry's number of the first severity that is an error.
+_ERROR = 17
 
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -55,28 +57,28 @@ def prompts_table(rows: Iterable[Row], width: int = _WIDE) -> Table:
     return _table("Cost and latency by prompt", columns, rows, width, spare=("model", "blocked", "failed", "calls"))
 
 
-def calls_table(rows: Sequence[Row], width: int = _WIDE) -> Table:
+def calls_table(rows: Sequence[Row], width: int = _WIDE, trace_id: str = "") -> Table:
     """Calls, newest first; rows of ``last_calls.sql``. In a narrow ``width`` it has fewer columns."""
     columns: dict[str, Cell] = {
         "time (UTC)": lambda row: str(row["start_time"])[5:19],
         "service": lambda row: row["service_name"],
         "prompt": prompt,
         "model": lambda row: row["response_model"] or row["request_model"],
-        "in": lambda row: _number(row["input_tokens"]),
-        "out": lambda row: _number(row["output_tokens"]),
+        "in": lambda row: number(row["input_tokens"]),
+        "out": lambda row: number(row["output_tokens"]),
         "cost": cost,
         "took": lambda row: seconds(row["duration_s"]),
         "guardrails": _guardrails,
         "status": _status,
         "trace": lambda row: row["trace_id"][:8],
     }
-    title = f"Last {len(rows)} call{'s' if len(rows) != 1 else ''}"
+    title = f"Last {len(rows)} call{'s' if len(rows) != 1 else ''}{f' of trace {trace_id}' if trace_id else ''}"
     return _table(title, columns, rows, width, spare=("service", "time (UTC)", "status", "trace"))
 
 
 def _table(title: str, columns: Mapping[str, Cell], rows: Iterable[Row], width: int, spare: Sequence[str]) -> Table:
     """A table without as many of the ``spare`` columns as must go so that it fits; long texts are folded after that."""
-    lines = [{name: cell(row) for name, cell in columns.items()} for row in map(_plain, rows)]
+    lines = [{name: cell(row) for name, cell in columns.items()} for row in map(plain_row, rows)]
     needed = {name: max([len(name), *(len(line[name]) for line in lines)]) + 3 for name in columns}
     for name in spare:
         if sum(needed.values()) + 1 > width:
@@ -92,33 +94,32 @@ def _table(title: str, columns: Mapping[str, Cell], rows: Iterable[Row], width: 
     return table
 
 
-def trace_tree(spans: Sequence[Row]) -> Tree:
-    """The spans of one trace as a tree across services; rows of ``trace_spans.sql``, in order of time."""
-    known = {span["span_id"] for span in spans}
-    total = sum(span["cost_total"] or 0 for span in spans)
-    services = len({span["service_name"] for span in spans})
-    head = f"trace {spans[0]['trace_id']} · {services} service{'s' if services != 1 else ''} · "
-    calls = sum(1 for span in spans if span["provider"])
-    tree = Tree(Text(f"{head}{len(spans)} spans · {calls} model calls · {money(total)}", style="bold"))
-    nodes: dict[str, Tree] = {}
-    # A child may have begun on a clock that is behind its parent's, so the parents are added first.
-    waiting = [_plain(span) for span in spans]
-    while waiting:
-        rest = []
-        for span in waiting:
-            parent = span["parent_span_id"]
-            if parent in nodes:
-                nodes[span["span_id"]] = nodes[parent].add(_span(span))
-            elif parent not in known or parent == span["span_id"]:
-                nodes[span["span_id"]] = tree.add(_span(span))
-            else:
-                rest.append(span)
-        if len(rest) == len(waiting):  # spans that are each other's parents: show them all the same
-            for span in rest:
-                tree.add(_span(span))
-            break
-        waiting = rest
-    return tree
+def costs_table(rows: Iterable[Row], width: int = _WIDE) -> Table:
+    """What calls cost by service, prompt and user; rows of ``trace_costs.sql``."""
+    columns: dict[str, Cell] = {
+        "service": lambda row: row["service_name"],
+        "prompt": prompt,
+        "user": lambda row: row["user_id"] or "–",
+        "calls": lambda row: f"{row['calls']}",
+        "failed": lambda row: _count(row["errors"], "red"),
+        "tokens in": lambda row: f"{row['input_tokens']:,}",
+        "tokens out": lambda row: f"{row['output_tokens']:,}",
+        "cost": lambda row: "unpriced" if row["unpriced"] == row["calls"] else money(row["cost_total"]),
+    }
+    return _table("Cost by service, prompt and user", columns, rows, width, spare=("failed", "tokens in", "tokens out"))
+
+
+def logs_table(rows: Sequence[Row], spans: Mapping[str, str], width: int = _WIDE) -> Table:
+    """Log lines in order of time; rows of ``trace_logs.sql``, and the names of spans by their ids."""
+    columns: dict[str, Cell] = {
+        "time (UTC)": lambda row: str(row["time"])[5:23],
+        "service": lambda row: row["service_name"],
+        "span": lambda row: plain(spans.get(row["span_id"], "–")),
+        "level": lambda row: Text(row["severity"] or "–", style="red" if row["severity_number"] >= _ERROR else ""),
+        "line": lambda row: first_line(row["body"]) or row["event_name"],
+    }
+    title = f"{len(rows)} log line{'s' if len(rows) != 1 else ''}"
+    return _table(title, columns, rows, width, spare=("time (UTC)", "span", "service"))
 
 
 def prompt(row: Row) -> str:
@@ -145,30 +146,9 @@ def seconds(value: float) -> str:
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
 
 
-def _plain(row: Row) -> Row:
+def plain_row(row: Row) -> Row:
+    """A row whose texts are :func:`plain`."""
     return {name: plain(value) if isinstance(value, str) else value for name, value in row.items()}
-
-
-def _span(span: Row) -> Text:
-    text = Text()
-    text.append(f"{span['service_name']} ", style="cyan")
-    text.append(span["span_name"], style="bold" if span["provider"] else "")
-    text.append(f"  {seconds(span['duration_s'])}", style="green")
-    if span["provider"]:
-        details = [
-            prompt(span),
-            f"{_number(span['input_tokens'])} → {_number(span['output_tokens'])} tokens",
-            cost(span),
-        ]
-        if span["is_stream"]:
-            details.append("streamed")
-        if span["guardrail_outcome"] not in ("", "passed"):
-            details.append(f"guardrails: {span['guardrail_outcome']}")
-        text.append("  " + " · ".join(details), style="dim")
-    if span["status_code"] == "Error":
-        reason = _first_line(span["status_message"]) or _first_line(span["error_type"] or "") or "failed"
-        text.append(f"  {reason}", style="red")
-    return text
 
 
 def _guardrails(row: Row) -> Text:
@@ -183,7 +163,8 @@ def _status(row: Row) -> Text:
     return Text("streamed" if row["is_stream"] else "ok")
 
 
-def _first_line(text: str, length: int = 80) -> str:
+def first_line(text: str, length: int = 80) -> str:
+    """The first line of a text, cut where it is long."""
     line = text.strip().partition("\n")[0]
     return line if len(line) <= length else f"{line[:length]}…"
 
@@ -192,5 +173,6 @@ def _count(value: int, style: str) -> Text:
     return Text(f"{value}", style=style if value else "dim")
 
 
-def _number(value: int | None) -> str:
+def number(value: int | None) -> str:
+    """A count, or a dash where there is none."""
     return "–" if value is None else f"{value:,}"

@@ -21,7 +21,7 @@ from .processes import Processes, port
 
 SERVICES = ("understanding", "retrieval", "web")
 _COLLECTOR = "collector"
-_PORTS = {"--grpc-port": 4317, "--http-port": 4318, "--api-port": 4319}
+_PORTS = {"--grpc-port": 4317, "--http-port": 4318, "--api-port": 4319, "--jaeger-port": 17271}
 #: Variables that would steer the SDKs or the exporter elsewhere.
 _FOREIGN = ("OTEL_", "OPENAI_", "GEMINI_", "GOOGLE_")
 _KEYS = ("GEMINI_API_KEY", "OPENAI_API_KEY")

@@ -1,51 +1,50 @@
-"""``otel-llm trace``: one trace as a tree."""
+"""``otel-llm trace``: one trace as a tree, with what was logged in it and what it cost."""
 
 from __future__ import annotations
 
 import json
-import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from otel_llm_collector.errors import CollectorError
+from .options import DATA, Data, JaegerUrl, Json
 
-from .options import DATA, Data, Json
-
-if TYPE_CHECKING:
-    from otel_llm_collector.client import Reader
-
-_HANDLE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+#: Log lines that are shown at most.
+_LINES = 1000
 
 
 def trace(
     trace_id: Annotated[str, typer.Argument(help="Id of the trace, its first digits, or the handle of a call.")],
     data: Data = DATA,
+    jaeger_url: JaegerUrl = None,
     as_json: Json = False,
 ) -> None:
-    """One trace as a tree across services, with durations, models, tokens and cost."""
+    """One trace as a tree across services, with durations, models, tokens, costs added up, and its log lines."""
     from otel_llm_collector.client import Reader
 
-    with Reader.open(data) as reader:
-        spans = _spans(reader, trace_id.strip().lower())
-    if as_json:
-        typer.echo(json.dumps(spans, ensure_ascii=False))
-        return
-    from .show import console, trace_tree
-
-    console().print(trace_tree(spans))
-
-
-def _spans(reader: Reader, given: str) -> list[dict[str, Any]]:
     from .questions import ask
+    from .traces import jaeger_page, one_trace
+    from .tree import cost_sums, trace_tree
 
-    handle = _HANDLE.fullmatch(given)
-    prefix = handle[1] if handle else given
-    if not re.fullmatch(r"[0-9a-f]{1,32}", prefix):
-        raise CollectorError(f"{given} is not a trace id: give up to 32 hexadecimal digits, or the handle of a call.")
-    found = [row["trace_id"] for row in ask(reader, "find_traces", prefix=prefix)]
-    if not found:
-        raise CollectorError(f"No trace begins with {prefix}. The last ones: otel-llm calls")
-    if len(found) > 1:
-        raise CollectorError(f"Several traces begin with {prefix}: {', '.join(found)}. Give more digits.")
-    return ask(reader, "trace_spans", trace_ids=found)
+    with Reader.open(data) as reader:
+        found = one_trace(reader, trace_id)
+        page = jaeger_page(reader, jaeger_url, found)
+        spans = ask(reader, "trace_spans", trace_ids=[found])
+        costs = ask(reader, "trace_costs", trace_ids=[found])
+        lines = ask(reader, "trace_logs", trace_ids=[found], limit=_LINES)
+    if as_json:
+        sums = cost_sums(spans)
+        summed = [{**span, "cost_sum": total} for span, total in zip(spans, sums, strict=True)]
+        whole = {"trace_id": found, "jaeger": page, "spans": summed, "costs": costs, "logs": lines}
+        typer.echo(json.dumps(whole, ensure_ascii=False))
+        return
+    from .show import console, costs_table, logs_table
+
+    out = console()
+    out.print(trace_tree(spans))
+    if costs:
+        out.print(costs_table(costs, out.width))
+    if lines:
+        out.print(logs_table(lines, {span["span_id"]: span["span_name"] for span in spans}, out.width))
+    if page:
+        out.print(f"Jaeger: {page}", soft_wrap=True)

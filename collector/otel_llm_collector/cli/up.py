@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import DATA
+from .options import DATA, JaegerUrl
 
 if TYPE_CHECKING:
     from otel_llm_collector.running import Running
@@ -38,6 +38,7 @@ def up(
     jaeger_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Storage that Jaeger reads, over gRPC [17271].")
     ] = None,
+    jaeger_url: JaegerUrl = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate of all ports, in PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its key, in PEM.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="Whose certificates clients must show, in PEM.")] = None,
@@ -55,7 +56,7 @@ def up(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     given: dict[str, Any] = {
         "data": data, "store": store, "host": host, "grpc_port": grpc_port, "http_port": http_port,
-        "api_port": api_port, "jaeger_port": jaeger_port,
+        "api_port": api_port, "jaeger_port": jaeger_port, "jaeger_url": jaeger_url,
         "tls_cert": tls_cert, "tls_key": tls_key, "tls_client_ca": tls_client_ca,
         "allow_anyone": allow_anyone, "forward": tuple(map(Forward, forward)) if forward else None,
     }  # fmt: skip
