@@ -16,11 +16,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otel_llm_collector.jaeger import reader
+from otel_llm_collector.jaeger.messages import message
 from tests.collector.conftest import Start
 from tests.support.certificates import Authority
 from tests.support.clickhouse import ClickHouse
 from tests.support.collector import Handle, get, send
 from tests.support.command import otel_llm
+from tests.support.jaeger_client import address, spans
+from tests.support.jaeger_client import method as method_of
 from tests.support.jaeger_storage import JaegerStorage
 from tests.support.otlp import START, attributes, body, request, span
 
@@ -253,6 +256,25 @@ def test_spans_that_are_too_large_to_be_read_at_once(start: Start, tmp_path: Pat
     with JaegerStorage(collector.jaeger) as jaeger:
         found = jaeger.spans(trace_id)
         assert sorted(span.attributes[0].value.int_value for span in found) == list(range(40))
+
+
+def test_a_span_that_is_larger_than_jaeger_reads(collector: Handle) -> None:
+    """Its largest values are cut, and it says so; a client with gRPC's own limits gets it."""
+    trace_id = os.urandom(16)
+    large = span({"long": "x" * (5 << 20), "map": {"long": "y" * (1 << 20)}, "short": "z"}, trace_id=trace_id)
+    large.events.add(name="e", attributes=attributes({"of.event": "v" * (1 << 20)}))
+    _store(collector, large, span({"other": "o"}, trace_id=trace_id))
+    with grpc.insecure_channel(address(collector.jaeger)) as channel:
+        request = message("GetTracesRequest")(query=[{"trace_id": trace_id}])
+        found = spans(list(method_of(channel, "GetTraces")(request, timeout=PATIENCE_S)))
+    (own,) = [span for span in found if span.events]
+    values = {pair.key: pair.value for pair in own.attributes}
+    assert values["short"].string_value == "z"
+    assert values["long"].string_value == "x" * 1024 + " …"
+    (warning,) = values["@jaeger@warnings"].array_value.values
+    assert warning.string_value.startswith("long is cut here: it has 5242885 bytes")
+    assert values["map"] == large.attributes[1].value
+    assert len(found) == 2
 
 
 def test_requests_that_cannot_be_meant(jaeger: JaegerStorage) -> None:

@@ -46,6 +46,7 @@ def chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
         data, size = [], 0
         for above, spans in scopes.items():
             resource, scope = _above(above)
+            size += len(resource) + len(scope)
             begin = 0
             for end, span in enumerate(spans, 1):
                 size += len(span)
@@ -56,7 +57,7 @@ def chunks(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
                 begin = end
                 if not last or size >= CHUNK_BYTES:
                     yield b"".join(data)
-                    data, size = [], 0
+                    data, size = [], len(resource) + len(scope)
         if data:
             yield b"".join(data)
 

@@ -12,6 +12,7 @@ from otel_llm_collector import schemas
 from otel_llm_collector.clickhouse.whole_spans import chunks
 from otel_llm_collector.errors import StoreError
 
+from .fitting import fitting
 from .search import LAST_NS, Search
 
 Ask = Callable[..., list[dict[str, Any]]]
@@ -125,7 +126,7 @@ def small(ask: Ask, page: Page, most: int) -> list[bytes] | None:
 
 def _in_order(page: Page, rows: list[dict[str, Any]]) -> list[bytes]:
     place = {trace_id: n for n, trace_id in enumerate(page.trace_ids)}
-    return list(chunks(sorted(rows, key=lambda row: place[row["trace_id"]])))
+    return [fitting(chunk) for chunk in chunks(sorted(rows, key=lambda row: place[row["trace_id"]]))]
 
 
 def summaries(ask: Ask, page: Page) -> list[dict[str, Any]]:
