@@ -107,6 +107,8 @@ def test_a_retry_makes_no_second_span(played: Played) -> None:
         calls = [call for call in played.calls if call["trace_id"] == ask.trace_id]
         assert [call["prompt_name"] for call in calls] == PROMPTS
         assert {call["status_code"] for call in calls} == {"Unset"}
+        often = 2 if ask.mark.startswith("limited") else 1
+        assert [played.requests[ask.mark, step] for step in ("rewrite", "answer", "triage")] == [often] * 3
 
 
 def test_a_customer_who_goes_away_ends_the_work_and_leaves_a_whole_trace(played: Played) -> None:
@@ -161,12 +163,11 @@ def test_the_sums_up_each_tree_are_the_stores(played: Played) -> None:
         spans = played.traces[ask.trace_id]
         (root,) = (span for span in spans if not span["parent_span_id"])
         assert _below(spans, root) == up[ask.trace_id] > 0
-    users = {ask.trace_id: ask.user for ask in played.asks}
     said: dict[str, Callable[[dict[str, Any]], str]] = {
         "trace_id": lambda span: span["trace_id"],
         "service_name": lambda span: span["service_name"],
         "prompt_name": lambda span: span["prompt_name"],
-        "user_id": lambda span: users.get(span["trace_id"], ""),
+        "user_id": lambda span: _user(played, span),
     }
     for (table, column), stored in played.sums.items():
         summed: dict[str, Decimal] = defaultdict(Decimal)
@@ -174,6 +175,9 @@ def test_the_sums_up_each_tree_are_the_stores(played: Played) -> None:
             if span["provider"]:
                 summed[said[column](span)] += cost(span)
         assert summed == stored, (table, column)
+    assert _by_service_prompt_and_user(played) == {
+        (row["service_name"], row["prompt_name"], row["user_id"]): cost(row) for row in played.costs
+    }
 
 
 def test_a_log_line_leads_to_the_trace(played: Played) -> None:
@@ -203,6 +207,19 @@ def _calls(played: Played, ask: Ask, prompt: str) -> list[dict[str, Any]]:
 def _orphans(spans: list[dict[str, Any]]) -> list[dict[str, Any]]:
     known = {span["span_id"] for span in spans} | {""}
     return [span for span in spans if span["parent_span_id"] not in known]
+
+
+def _user(played: Played, span: dict[str, Any]) -> str:
+    return next((ask.user for ask in played.asks if ask.trace_id == span["trace_id"]), "")
+
+
+def _by_service_prompt_and_user(played: Played) -> dict[tuple[str, str, str], Decimal]:
+    """What the calls in all trees cost."""
+    summed: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+    for span in played.spans:
+        if span["provider"]:
+            summed[span["service_name"], span["prompt_name"], _user(played, span)] += cost(span)
+    return dict(summed)
 
 
 def _below(spans: list[dict[str, Any]], span: dict[str, Any]) -> Decimal:

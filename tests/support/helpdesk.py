@@ -41,20 +41,21 @@ SUMMED = {
     "llm_calls_hourly": ("service_name", "prompt_name"),
 }
 _EMBEDDED = "SELECT count() FROM llm_calls WHERE prompt_name = 'embed_query' AND session_id IN"
-MARK = re.compile(r"\b(?:plain|limited|slow)-\d+\b")
+#: The mark of a question; it has an end, because an answer may be cut in the middle of it.
+MARK = re.compile(r"\b(?:plain|limited|slow)-\d+z\b")
 
 
 class BadMoments:
     """Answers with the mark of the question; ``limited`` ones are refused at first, ``slow`` ones take a minute."""
 
     def __init__(self) -> None:
-        self._seen: Counter[tuple[str, str]] = Counter()
+        self.seen: Counter[tuple[str, str]] = Counter()
 
     def __call__(self, request: Request) -> Reply:
         mark = next(iter(MARK.findall(request.text)), "")
         step = next((step for start, step in _STEPS.items() if request.text.startswith(start)), "")
-        self._seen[mark, step] += 1
-        if mark.startswith("limited") and self._seen[mark, step] == 1 and step in ("rewrite", "answer", "triage"):
+        self.seen[mark, step] += 1
+        if mark.startswith("limited") and self.seen[mark, step] == 1 and step in ("rewrite", "answer", "triage"):
             return Reply(status=429 if step == "rewrite" else 500, retry_after=0.05)
         if step == "answer":
             if mark.startswith("slow"):
@@ -94,12 +95,16 @@ class Played:
     broken: list[Ask]
     left: list[Ask]
     logs: Path
+    requests: Counter[tuple[str, str]]
+    """How often the provider was asked, by mark and step."""
     spans: list[dict[str, Any]]
     calls: list[dict[str, Any]]
     texts: dict[str, str]
     """Every value of every attribute of a trace."""
     links: list[list[tuple[str, str]]]
     """Of each digest: trace and span of its links."""
+    costs: list[dict[str, Any]]
+    """What ``otel-llm trace`` says of all traces together, by service, prompt and user."""
     sums: dict[tuple[str, str], dict[str, Decimal]]
     """What the store says that calls cost, by table and column."""
 
@@ -120,9 +125,10 @@ class Played:
 def play(data: Path) -> Played:
     """Thirty customers at once, of whom two go away, then a crash, and one more; on a collector of their own."""
     collector = start_collector(data)
+    script = BadMoments()
     try:
         folder = data / "helpdesk"
-        crowd, left, broken, last = _play(folder, collector)
+        crowd, left, broken, last = _play(folder, collector, script)
         collector.flush()
         ids = [row["id"] for row in collector.query("SELECT DISTINCT TraceId AS id FROM otel_traces")]
         return Played(
@@ -130,10 +136,12 @@ def play(data: Path) -> Played:
             broken=broken,
             left=left,
             logs=folder,
+            requests=script.seen,
             spans=collector.query(schemas.read("queries/trace_spans.sql"), trace_ids=ids),
             calls=collector.query("SELECT * FROM llm_calls ORDER BY start_time"),
             texts={row["TraceId"]: " ".join(row["texts"]) for row in collector.query(_TEXTS)},
             links=[list(zip(row["traces"], row["spans"], strict=True)) for row in collector.query(_LINKS)],
+            costs=collector.query(schemas.read("queries/trace_costs.sql"), trace_ids=ids),
             sums={
                 (table, column): {row["name"]: cost(row) for row in collector.query(_SUM.format(table, column))}
                 for table, columns in SUMMED.items()
@@ -159,12 +167,12 @@ def tree(spans: Sequence[dict[str, Any]], at: str = "", depth: int = 0) -> str:
     return lines
 
 
-def _play(folder: Path, collector: Handle) -> tuple[list[Ask], list[Ask], list[Ask], list[Ask]]:
+def _play(folder: Path, collector: Handle, script: BadMoments) -> tuple[list[Ask], list[Ask], list[Ask], list[Ask]]:
     """The crowd, who left, who were there at the crash, and who came last."""
     running = Running.find(collector.data)
     assert running is not None
     numbers = iter(range(1, 1000))
-    with providers(BadMoments()) as variables:
+    with providers(script) as variables:
         variables |= telemetry(collector.data, running) | {"OTEL_BSP_SCHEDULE_DELAY": "200"}
         with help_desk(folder, variables) as desk, ThreadPoolExecutor(30) as pool:
             crowd = _asks(numbers, ["limited" if number % 3 == 0 else "plain" for number in range(28)])
@@ -179,7 +187,7 @@ def _play(folder: Path, collector: Handle) -> tuple[list[Ask], list[Ask], list[A
 
 
 def _asks(numbers: Iterator[int], kinds: Sequence[str]) -> list[Ask]:
-    return [Ask(f"{kind}-{number}", number) for kind, number in zip(kinds, numbers, strict=False)]
+    return [Ask(f"{kind}-{number}z", number) for kind, number in zip(kinds, numbers, strict=False)]
 
 
 def _put(desk: HelpDesk, ask: Ask, leave: bool = False) -> None:
