@@ -19,7 +19,7 @@ _WARNINGS = "@jaeger@warnings"
 
 
 def fitting(chunk: bytes) -> bytes:
-    """A ``TracesData`` message that Jaeger takes: of one that is larger the largest values are cut, and its spans say so."""
+    """A ``TracesData`` message that Jaeger takes: a larger one gets its largest values cut, and its spans say so."""
     if len(chunk) <= MESSAGE_BYTES:
         return chunk
     data = TracesData.FromString(chunk)
