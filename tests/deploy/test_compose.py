@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -128,6 +129,7 @@ def test_the_collector_understands_what_it_is_given() -> None:
     assert not settings.allow_anyone
     published = {int(port.rpartition(":")[2]) for port in service["ports"]}
     assert published == _ports(settings) - {settings.jaeger_port}
+    assert f"127.0.0.1:{urlsplit(settings.jaeger_url or '').port}:16686" in services()["jaeger"]["ports"]
     assert services()["jaeger"]["environment"]["OTEL_LLM_JAEGER"] == f"collector:{settings.jaeger_port}"
     store = Store(re.sub(r"\$\{.*?\}", "secret", service["environment"]["OTEL_LLM_STORE"]))
     clickhouse = services()["clickhouse"]["environment"]
