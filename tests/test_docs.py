@@ -78,7 +78,7 @@ def _calls(data: Path, expected: int) -> list[dict[str, Any]]:
 def test_the_readmes_code_runs(tmp_path: Path) -> None:
     """The Python blocks, one after the other, as a user would paste them; the provider alone is scripted."""
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "greeting.yaml").write_text('versions: {"1": {template: "Say hello to {{ name }}."}}')
     away = "import otel_llm.local; otel_llm.local.DEFAULT = 'http://127.0.0.1:9'\n"
@@ -87,15 +87,15 @@ def test_the_readmes_code_runs(tmp_path: Path) -> None:
         environ |= {"OPENAI_API_KEY": "x", "OPENAI_BASE_URL": provider.openai_base_url}
         try:
             done = subprocess.run(
-                [sys.executable, "-c", away + "\n".join(blocks)],
+                [sys.executable, "-c", "import fastapi\n" + away + "\n".join(blocks)],
                 capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environ, check=False,
             )  # fmt: skip
-            calls = _calls(tmp_path / ".otel-llm", 3)
+            calls = _calls(tmp_path / ".otel-llm", 4)
         finally:
             state = json.loads((tmp_path / ".otel-llm" / "collector.json").read_text())
             os.kill(state["pid"], signal.SIGTERM)
     assert done.returncode == 0, done.stderr
     assert re.search(r"This is a scripted answer .* 00-[0-9a-f]{32}-[0-9a-f]{16}-\d\d\n", done.stdout)
     assert {(call["user_id"], call["call_type"], call["prompt_name"]) for call in calls} == {
-        ("ada", "summarization", ""), ("", "", ""), ("", "", "greeting"),
+        ("ada", "summarization", ""), ("", "", ""), ("", "", "greeting"), ("", "", "greeting"),
     }  # fmt: skip
