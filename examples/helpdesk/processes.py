@@ -75,6 +75,7 @@ def telemetry(data: Path, collector: Running) -> dict[str, str]:
     headers = ",".join(f"{name}={secret}" for name, secret in local.headers(data).items())
     return {
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.http,
+        "OTEL_LOGS_EXPORTER": "otlp",
         **({"OTEL_EXPORTER_OTLP_HEADERS": headers} if headers else {}),
     }
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+from opentelemetry.instrumentation.logging import LoggingInstrumentor
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
 
 import otel_llm
@@ -25,6 +26,7 @@ def begin(name: str) -> None:
     otel_llm.instrument(service_name=name, capture_content=True, prompts=Path(__file__).parent / "prompts")
     HTTPXClientInstrumentor().instrument()  # requests to the other services carry the trace with them
     RequestsInstrumentor().instrument()
+    LoggingInstrumentor().instrument()
     lines = logging.StreamHandler()
     lines.setFormatter(JSONFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[lines])

@@ -188,6 +188,11 @@ def test_a_log_line_leads_to_the_trace(played: Played) -> None:
         assert (line["request_id"], line["user_id"], line["level"]) == (ask.request_id, ask.user, "INFO")
 
 
+def test_log_lines_are_stored_beside_the_calls_of_their_trace(played: Played) -> None:
+    stored = {(line["trace_id"], line["service"]) for line in played.stored_lines if line["text"] == "answered"}
+    assert {(ask.trace_id, "gateway") for ask in played.whole} <= stored
+
+
 def test_one_command_runs_it_all(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "helpdesk", "--data", str(tmp_path)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OPENAI_", "GEMINI_"))}

@@ -105,6 +105,8 @@ class Played:
     """Of each digest: trace and span of its links."""
     costs: list[dict[str, Any]]
     """What ``otel-llm trace`` says of all traces together, by service, prompt and user."""
+    stored_lines: list[dict[str, Any]]
+    """Log lines in the store: ``trace_id``, ``service`` and ``text``."""
     sums: dict[tuple[str, str], dict[str, Decimal]]
     """What the store says that calls cost, by table and column."""
 
@@ -142,6 +144,9 @@ def play(data: Path) -> Played:
             texts={row["TraceId"]: " ".join(row["texts"]) for row in collector.query(_TEXTS)},
             links=[list(zip(row["traces"], row["spans"], strict=True)) for row in collector.query(_LINKS)],
             costs=collector.query(schemas.read("queries/trace_costs.sql"), trace_ids=ids),
+            stored_lines=collector.query(
+                "SELECT TraceId AS trace_id, ServiceName AS service, Body AS text FROM otel_logs WHERE TraceId != ''"
+            ),
             sums={
                 (table, column): {row["name"]: cost(row) for row in collector.query(_SUM.format(table, column))}
                 for table, columns in SUMMED.items()
