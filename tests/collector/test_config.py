@@ -26,7 +26,8 @@ def test_every_setting_can_be_in_the_file(tmp_path: Path) -> None:
     """By its own name; a number may be whole where a fraction is taken."""
     given = {
         "data": ("'x/y'", Path("x/y")), "store": ("'chdb:///a'", "chdb:///a"), "host": ("'::1'", "::1"),
-        "allow_anyone": ("true", True), "jaeger_url": ("'https://jaeger'", "https://jaeger"), "tls_cert": ("'c.pem'", Path("c.pem")), "tls_key": ("'k.pem'", Path("k.pem")),
+        "allow_anyone": ("true", True), "jaeger_url": ("'https://jaeger'", "https://jaeger"),
+        "tls_cert": ("'c.pem'", Path("c.pem")), "tls_key": ("'k.pem'", Path("k.pem")),
         "tls_client_ca": ("'a.pem'", Path("a.pem")),
         "forward": (
             "[{url = 'http://a:4318'}, {url = 'grpc://b:4317', signals = ['logs'], headers = {k = 'v'}, "
