@@ -21,6 +21,8 @@ _INDEXED = 2
 LAST_NS = 2**63 - 1
 """The last time that the store can hold, in Unix nanoseconds: in the year 2262."""
 _SECOND_NS = 10**9
+_NEVER_S = -62_135_596_800
+"""Unix seconds of the year 1, which is Go's time where there is none."""
 _KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
@@ -44,9 +46,9 @@ class Search:
         if not 0 <= query.search_depth <= MOST_TRACES:
             raise Malformed(f"search_depth is {query.search_depth}; it must be from 1 to {MOST_TRACES}.")
         search.traces = query.search_depth or DEPTH
-        if query.HasField("start_time_min"):
+        if is_set(query, "start_time_min"):
             search.first = nanoseconds(query.start_time_min, "start_time_min")
-        if query.HasField("start_time_max"):
+        if is_set(query, "start_time_max"):
             search.last = nanoseconds(query.start_time_max, "start_time_max")
             if search.first > search.last:
                 raise Malformed("start_time_max is before start_time_min; it must be the same or later.")
@@ -117,6 +119,11 @@ class Search:
             case _:
                 return False
         return True
+
+
+def is_set(request: Any, name: str) -> bool:
+    """Whether a request says a time."""
+    return bool(request.HasField(name)) and getattr(request, name).seconds != _NEVER_S
 
 
 def nanoseconds(timestamp: Any, name: str) -> int:

@@ -12,7 +12,7 @@ from otel_llm_collector.errors import Malformed, StoreError
 from . import reader
 from .call import Call
 from .messages import message
-from .search import LAST_NS, Search, checked, nanoseconds, stored
+from .search import LAST_NS, Search, checked, is_set, nanoseconds, stored
 
 Messages = AsyncGenerator[Message | bytes, None]
 """What a call answers, one message or several; OTLP's as they are sent."""
@@ -101,10 +101,10 @@ async def get_operations(request: Any, call: Call) -> Messages:
 
 async def get_dependencies(request: Any, call: Call) -> Messages:
     """``GetDependencies``: how often services called one another."""
-    if not request.HasField("start_time"):
+    if not is_set(request, "start_time"):
         raise Malformed("start_time is missing: say from when on dependencies are wanted.")
     first = nanoseconds(request.start_time, "start_time")
-    last = nanoseconds(request.end_time, "end_time") if request.HasField("end_time") else max(first, LAST_NS)
+    last = nanoseconds(request.end_time, "end_time") if is_set(request, "end_time") else max(first, LAST_NS)
     if first > last:
         raise Malformed("end_time is before start_time; it must be the same or later.")
     answer = message("GetDependenciesResponse")()
