@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
 
 import pytest
@@ -17,7 +19,9 @@ from benchmarks.support import otelcol
 from benchmarks.support.built import Unavailable
 from otel_llm_collector.settings import Settings
 from tests.support import jaeger_build
+from tests.support.collector import send, start_collector
 from tests.support.deployment import COLLECTOR, KUBERNETES, ROOT, moved, services, variables
+from tests.support.otlp import body, span
 
 JAEGER = COLLECTOR / "jaeger"
 GATEWAY = (COLLECTOR / "otelcol.yaml", KUBERNETES / "gateway" / "exposed.yaml")
@@ -63,6 +67,23 @@ def test_the_official_collector_accepts_its_configuration(files: tuple[Path, ...
 def test_the_gateway_is_the_version_that_is_tested() -> None:
     manifest = (KUBERNETES / "gateway" / "statefulset.yaml").read_text()
     assert f"otel/opentelemetry-collector-contrib:{otelcol.version()}\n" in manifest
+
+
+def test_a_trace_in_jaeger_leads_to_its_calls(tmp_path: Path) -> None:
+    """By a link to Grafana, with a statement that the collector answers."""
+    assert services()["jaeger"]["environment"]["JAEGER_UI"] == "/etc/jaeger/ui.json"
+    (pattern,) = json.loads((JAEGER / "ui.json").read_text())["linkPatterns"]
+    collector = start_collector(tmp_path)
+    sent = span({"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"})
+    assert send("POST", f"{collector.http}/v1/traces", body(sent), {"Content-Type": "application/x-protobuf"})[0] == 200
+    collector.flush()
+    link = urlsplit(pattern["url"].replace("#{traceID}", sent.trace_id.hex()))
+    assert link.netloc == "localhost:3000"
+    (pane,) = json.loads(parse_qs(link.query)["panes"][0]).values()
+    assert pane["datasource"] in {source["uid"] for source in yaml.safe_load(DATASOURCES.read_text())["datasources"]}
+    rows = collector.query(pane["queries"][0]["rawSql"])
+    assert collector.stop() == 0
+    assert [row["service_name"] for row in rows] == ["tests"]
 
 
 def test_compose_sets_what_jaegers_configurations_read() -> None:
