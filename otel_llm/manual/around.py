@@ -50,7 +50,9 @@ class Around:
             if scope is not None:
                 self.span = scope.tracer.start_span(name, below, kind, {**(attributes or {}), **current()}, links)
                 here = set_span_in_context(self.span, below)
-                self._place = here, otel_context.attach(here)
+            else:
+                here = Context(otel_context.get_current())  # of its own, by which it is found again
+            self._place = here, otel_context.attach(here)
         except Exception:
             fault("the start of a span")
 
