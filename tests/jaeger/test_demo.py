@@ -65,19 +65,20 @@ def test_services_operations_and_dependencies(pair: Pair, traces: list[dict[str,
 
 
 @pytest.mark.parametrize(
-    ("service", "search"),
+    ("service", "search", "found"),
     [
-        ("web", {}),
-        ("web", {"operation": "POST /ask"}),
-        ("web", {"tags": {"gen_ai.prompt.name": "rag_answer"}}),
-        ("web", {"tags": {"gen_ai.prompt.name": "rag_answer", "gen_ai.provider.name": "openai"}}),
-        ("retrieval", {"tags": {"gen_ai.operation.name": "embeddings", "gen_ai.usage.input_tokens": "22"}}),
-        ("web", {"tags": {"user.id": "abraham"}}),
-        ("web", {"minDuration": "1ms", "maxDuration": "60s"}),
-        ("web", {"minDuration": "1h"}),
-        ("understanding", {"tags": {"gen_ai.prompt.name": "rag_answer"}}),
+        ("web", {}, True),
+        ("web", {"operation": "POST /ask"}, True),
+        ("web", {"tags": {"gen_ai.prompt.name": "rag_answer"}}, True),
+        ("web", {"tags": {"gen_ai.prompt.name": "rag_answer", "gen_ai.provider.name": "openai"}}, True),
+        ("retrieval", {"tags": {"gen_ai.operation.name": "embeddings", "gen_ai.usage.input_tokens": "22"}}, True),
+        ("web", {"tags": {"user.id": "abraham"}}, True),
+        ("web", {"minDuration": "1ms", "maxDuration": "60s"}, True),
+        ("web", {"minDuration": "1h"}, False),
+        ("understanding", {"tags": {"gen_ai.prompt.name": "rag_answer"}}, False),
     ],
 )
-def test_searches(pair: Pair, traces: list[dict[str, Any]], service: str, search: dict[str, Any]) -> None:
-    code, _ = pair.agree(spans, "/api/traces", service=service, limit=MANY, raw="true", **search)
+def test_searches(pair: Pair, traces: list[dict[str, Any]], service: str, search: dict[str, Any], found: bool) -> None:
+    code, shown = pair.agree(spans, "/api/traces", service=service, limit=MANY, raw="true", **search)
     assert code == 200
+    assert bool(shown) is found
