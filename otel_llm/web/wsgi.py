@@ -106,6 +106,7 @@ class _Body:
         self._chunks: Iterator[bytes] | None = None
 
     def __iter__(self) -> Iterator[bytes]:
+        self._chunks = None  # from the beginning, where what was returned can be
         return self
 
     def __next__(self) -> bytes:

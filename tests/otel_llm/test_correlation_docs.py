@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry import propagate
+from opentelemetry import propagate, trace
 from opentelemetry.instrumentation.celery import CeleryInstrumentor
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.instrumentation.requests import RequestsInstrumentor
@@ -30,8 +30,9 @@ SECTIONS = {
 
 
 @pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """What the page instruments is as it was."""
+def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the page instruments is as it was, and no provider is the whole process's."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
     before = propagate.get_global_textmap()
     yield
     for instrumentor in (CeleryInstrumentor(), HTTPXClientInstrumentor(), RequestsInstrumentor()):

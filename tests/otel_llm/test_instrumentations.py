@@ -16,8 +16,9 @@ import openai
 import pytest
 import requests
 from celery.contrib.testing.worker import start_worker
+from celery.signals import setup_logging
 from fastapi.responses import StreamingResponse
-from opentelemetry import propagate
+from opentelemetry import propagate, trace
 from opentelemetry.instrumentation.celery import CeleryInstrumentor
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
@@ -33,12 +34,15 @@ from tests.conftest import Spans
 from tests.support.served import get, opened, uvicorn_serves, wsgiref_serves
 
 CHAT: dict[str, Any] = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "hi"}]}
-both = pytest.mark.parametrize("instrumented_too", [False, True], ids=["alone", "beside"])
+both = pytest.mark.parametrize("beside", ["", "instrumentation"], ids=lambda beside: beside or "alone")
+ways = pytest.mark.parametrize("beside", ["", "instrumentation", "itself"], ids=lambda beside: beside or "alone")
+"""By itself FastAPI makes a server span, where it has a provider."""
 
 
 @pytest.fixture(autouse=True)
-def clients(instrumented: Spans) -> Iterator[None]:
-    """HTTP clients carry the trace, as applications have them."""
+def clients(instrumented: Spans, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """HTTP clients carry the trace, as applications have them; FastAPI has no provider but what a test gives it."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
     before = propagate.get_global_textmap()
     instrumentors = (HTTPXClientInstrumentor(), HTTPX2ClientInstrumentor(), RequestsInstrumentor())
     for instrumentor in instrumentors:
@@ -49,7 +53,7 @@ def clients(instrumented: Spans) -> Iterator[None]:
     propagate.set_global_textmap(before)
 
 
-def flask_app(spans: Spans, client: openai.OpenAI, instrumented_too: bool) -> flask.Flask:
+def flask_app(spans: Spans, client: openai.OpenAI, beside: str) -> flask.Flask:
     """Answers, and streams by a generator that goes on when its view has returned."""
     app = flask.Flask("answers")
 
@@ -67,15 +71,16 @@ def flask_app(spans: Spans, client: openai.OpenAI, instrumented_too: bool) -> fl
         with otel_llm.context(user_id="ada"):
             return flask.Response(in_context(chunks()))
 
-    if instrumented_too:
+    if beside == "instrumentation":
         FlaskInstrumentor().instrument_app(app, tracer_provider=spans.provider)
     app.wsgi_app = WSGIMiddleware(app.wsgi_app, accept_baggage=True)  # type: ignore[method-assign]
     return app
 
 
-def fastapi_app(spans: Spans, client: openai.OpenAI, instrumented_too: bool, answers: str = "") -> fastapi.FastAPI:
+def fastapi_app(spans: Spans, client: openai.OpenAI, beside: str, answers: str = "") -> fastapi.FastAPI:
     """Asks another service, and streams in each way there is."""
-    app = fastapi.FastAPI()
+    own: Any = {"tracer_provider": spans.provider, "operation_spans": False} if beside == "itself" else None
+    app = fastapi.FastAPI(telemetry=own)
 
     @app.get("/ask/{name}")
     async def ask(name: str) -> str:
@@ -110,7 +115,7 @@ def fastapi_app(spans: Spans, client: openai.OpenAI, instrumented_too: bool, ans
         return StreamingResponse(chunks())
 
     app.add_middleware(ASGIMiddleware)
-    if instrumented_too:
+    if beside == "instrumentation":
         FastAPIInstrumentor.instrument_app(app, tracer_provider=spans.provider, exclude_spans=["receive", "send"])
     return app
 
@@ -136,16 +141,16 @@ def server(spans: Spans) -> ReadableSpan:
     return found
 
 
-@both
+@ways
 @pytest.mark.parametrize("path", ["/ask/x", "/ask-plain"])
 def test_across_fastapi_and_flask(
-    path: str, instrumented_too: bool, instrumented: Spans, openai_client: Any, provider: ScriptedProvider
+    path: str, beside: str, instrumented: Spans, openai_client: Any, provider: ScriptedProvider
 ) -> None:
     """One trace, a server span a service, the user by baggage, and nothing of either for the provider."""
-    answers = flask_app(instrumented, openai_client, instrumented_too)
+    answers = flask_app(instrumented, openai_client, beside)
     with (
         wsgiref_serves(answers) as below,
-        uvicorn_serves(fastapi_app(instrumented, openai_client, instrumented_too, below)) as url,
+        uvicorn_serves(fastapi_app(instrumented, openai_client, beside, below)) as url,
     ):
         _, headers, _ = get(f"{url}{path}", {"X-Request-ID": "r-1"})
     spans = instrumented.all()
@@ -163,13 +168,13 @@ def test_across_fastapi_and_flask(
     assert "ada" not in json.dumps(dict(request.headers))
 
 
-@both
+@ways
 @pytest.mark.parametrize("path", ["/stream/sync", "/stream/async", "/plain-stream"])
 def test_a_stream_of_fastapi_outlives_its_handler(
-    path: str, instrumented_too: bool, instrumented: Spans, openai_client: Any
+    path: str, beside: str, instrumented: Spans, openai_client: Any
 ) -> None:
     """Its call is below the request, with the request's id, and with the handler's user where that is carried on."""
-    with uvicorn_serves(fastapi_app(instrumented, openai_client, instrumented_too)) as url:
+    with uvicorn_serves(fastapi_app(instrumented, openai_client, beside)) as url:
         _, headers, body = get(f"{url}{path}", {"X-Request-ID": "r-1"})
     assert body.startswith(b"first\n")
     made, served = call(instrumented), server(instrumented)
@@ -186,9 +191,9 @@ def test_a_stream_of_fastapi_outlives_its_handler(
 
 
 @both
-def test_a_stream_of_flask_outlives_its_view(instrumented_too: bool, instrumented: Spans, openai_client: Any) -> None:
+def test_a_stream_of_flask_outlives_its_view(beside: str, instrumented: Spans, openai_client: Any) -> None:
     """The same in the server's thread, by the standard library's server."""
-    with wsgiref_serves(flask_app(instrumented, openai_client, instrumented_too)) as url:
+    with wsgiref_serves(flask_app(instrumented, openai_client, beside)) as url:
         _, headers, body = get(f"{url}/stream", {"X-Request-ID": "r-1"})
     assert body
     made, served = call(instrumented), server(instrumented)
@@ -230,10 +235,15 @@ def test_a_client_that_goes_away_in_the_middle(instrumented: Spans) -> None:
 
 
 @both
-def test_a_task_of_celery(instrumented_too: bool, instrumented: Spans, openai_client: Any) -> None:
+def test_a_task_of_celery(beside: str, instrumented: Spans, openai_client: Any) -> None:
     """Beside its instrumentation the trace comes by itself; without it, by a carrier in the arguments."""
     app = celery.Celery("desk", broker="memory://", backend="cache+memory://")
-    app.conf.update(worker_hijack_root_logger=False, broker_connection_retry_on_startup=False)
+    app.conf.update(broker_connection_retry_on_startup=False)
+
+    def nothing(**given: Any) -> None:
+        """In place of Celery's own setting up of the process's logging."""
+
+    setup_logging.connect(nothing)
 
     @app.task(bind=True, shared=False)
     def summarise(self: Any, carrier: dict[str, str]) -> str:
@@ -242,15 +252,16 @@ def test_a_task_of_celery(instrumented_too: bool, instrumented: Spans, openai_cl
         return str(self.request.id)
 
     instrumentor = CeleryInstrumentor()
-    if instrumented_too:
+    if beside:
         instrumentor.instrument(tracer_provider=instrumented.provider)
     try:
         with start_worker(app, pool="solo", perform_ping_check=False), otel_llm.observe("request"):
             with otel_llm.context(user_id="ada", baggage=True):
-                result = summarise.delay({} if instrumented_too else otel_llm.carrier())
+                result = summarise.delay({} if beside else otel_llm.carrier())
             job_id = result.get(timeout=30)
     finally:
-        if instrumented_too:
+        setup_logging.disconnect(nothing)
+        if beside:
             instrumentor.uninstrument()
     found = tree(instrumented)
     assert found["chat gpt-5-mini"][1] == "summarise"
@@ -258,6 +269,6 @@ def test_a_task_of_celery(instrumented_too: bool, instrumented: Spans, openai_cl
     parents = ["summarise"]
     while parents[-1] != "request":
         parents.append(found[parents[-1]][1])
-    assert len(parents) == (4 if instrumented_too else 2)
+    assert len(parents) == (4 if beside else 2)
     said = call(instrumented).attributes or {}
     assert (said["otel_llm.task.id"], said["user.id"]) == (job_id, "ada")
