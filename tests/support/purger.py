@@ -22,20 +22,21 @@ class Purger:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._stack = ExitStack()
         self.purges = 0
 
     def __enter__(self) -> Self:
-        self._collector = self._fresh()
-        self._stack.callback(lambda: self._collector.stop())
-        self._reader = self._stack.enter_context(Relay(self._collector.jaeger))
-        self._writer = self._stack.enter_context(Relay(self._collector.grpc))
-        self.reader, self.writer = self._reader.url, self._writer.url
-        server = HTTPServer(("127.0.0.1", 0), self._handler())
-        self._stack.callback(server.server_close)
-        self._stack.callback(server.shutdown)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{server.server_port}/"
+        with ExitStack() as stack:
+            self._collector = self._fresh()
+            stack.callback(lambda: self._collector.stop())
+            self._reader = stack.enter_context(Relay(self._collector.jaeger))
+            self._writer = stack.enter_context(Relay(self._collector.grpc))
+            self.reader, self.writer = self._reader.url, self._writer.url
+            server = HTTPServer(("127.0.0.1", 0), self._handler())
+            stack.callback(server.server_close)
+            stack.callback(server.shutdown)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            self.url = f"http://127.0.0.1:{server.server_port}/"
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
