@@ -1,7 +1,8 @@
 -- The traces with a span that meets every condition and began between two times, both included, newest first.
 SELECT TraceId AS trace_id, max(Timestamp) AS newest
 FROM otel_traces
-WHERE Timestamp >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+WHERE length(TraceId) = 32
+  AND Timestamp >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND Timestamp <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
   -- conditions
 GROUP BY trace_id

@@ -12,7 +12,7 @@ SELECT
     argMinIf(ServiceName, Timestamp, ParentSpanId = '') AS root_service,
     argMinIf(SpanName, Timestamp, ParentSpanId = '') AS root_operation,
     min(toUnixTimestamp64Nano(Timestamp)) AS began,
-    max(toUnixTimestamp64Nano(Timestamp) + Duration) AS ended,
+    max(toUInt64(toUnixTimestamp64Nano(Timestamp)) + Duration) AS ended,
     count() AS spans,
     countIf(failed) AS failed_spans,
     countIf(ParentSpanId != '' AND (TraceId, ParentSpanId) NOT IN (SELECT TraceId, SpanId FROM spans)) AS orphans,

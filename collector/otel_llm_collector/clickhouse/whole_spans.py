@@ -28,7 +28,7 @@ _ARRAY_OF = 10
 CHUNK_BYTES = 1 << 20
 """A quarter of what gRPC takes as a message unless it is told otherwise; a single span may be larger."""
 _SHORT = 128
-"""Characters of a value that is likely to come again."""
+"""Characters of an attribute that is likely to come again."""
 _OF_RESOURCE, _OF_SCOPE, _OF_SPAN, _OF_EVENT, _OF_LINK = 1, 3, 9, 3, 4
 """Numbers of the fields ``attributes``."""
 
@@ -95,7 +95,7 @@ def _span(trace_id: bytes, values: Sequence[Any]) -> bytes:
         name=name,
         kind=_number(_KINDS, kind),
         start_time_unix_nano=start,
-        end_time_unix_nano=start + duration,
+        end_time_unix_nano=(start + duration) % 2**64,  # the exporter writes a negative duration so
         dropped_attributes_count=dropped,
         dropped_events_count=dropped_events,
         dropped_links_count=dropped_links,
@@ -121,8 +121,10 @@ def _span(trace_id: bytes, values: Sequence[Any]) -> bytes:
 
 
 def _number(names: tuple[str, ...], name: str) -> Any:
-    """The number of a name, or what stands for one without a name; the exporter has nothing there."""
-    return names.index(name) if name in names else int(name or 0)
+    """The number of a name, or what stands for one without a name; the exporter has nothing there, or other names."""
+    if name in names:
+        return names.index(name)
+    return int(name) if name.removeprefix("-").isdecimal() else 0
 
 
 def _attributes(number: int, columns: Sequence[Any], nested: Iterator[str]) -> bytes:
@@ -133,7 +135,7 @@ def _attributes(number: int, columns: Sequence[Any], nested: Iterator[str]) -> b
     parts = []
     for key, text, kind in zip(keys, texts, types, strict=True):
         if kind == _STRING:
-            parts.append(_common(number, key, text) if len(text) < _SHORT else _text(number, key, text))
+            parts.append(_common(number, key, text) if len(key) + len(text) < _SHORT else _text(number, key, text))
         else:
             parts.append(_field(number, KeyValue(key=key, value=_value(text, kind, nested)).SerializeToString()))
     return b"".join(parts)

@@ -56,6 +56,15 @@ def _ask(own: Session, task: Task, sql: str, **parameters: Any) -> list[dict[str
     bound = {name: notation(value) for name, value in parameters.items()}
     body = own.ask(sql, "JSONEachRow", bound).body
     try:
-        return [orjson.loads(line) for line in body.splitlines()]
+        return [orjson.loads(line) for line in _utf8(body).splitlines()]
     except orjson.JSONDecodeError as error:
         raise StoreError(f"ClickHouse's answer is no JSON: {error}.") from error
+
+
+def _utf8(body: bytes) -> bytes:
+    """The answer where what is no text in it, as the exporter may store it, is replaced."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return body.decode(errors="replace").encode()
+    return body

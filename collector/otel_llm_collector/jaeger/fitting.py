@@ -14,6 +14,8 @@ _ROOM = 64 << 10
 """For what the lengths of what is around a value take, and for the warnings."""
 _KEPT = 1024
 """Characters that are left of a value."""
+_MOST = 100
+"""Attributes that are left of something that is too large with all its values cut."""
 _WARNINGS = "@jaeger@warnings"
 """The attribute that Jaeger shows as warnings of a span."""
 
@@ -28,10 +30,15 @@ def fitting(chunk: bytes) -> bytes:
     for pair in sorted(_pairs(data), key=lambda pair: -pair.value.ByteSize()):
         if too_much <= 0:
             break
-        before = pair.value.ByteSize()
-        pair.value.CopyFrom(AnyValue(string_value=_beginning(pair.value)))
-        too_much -= before - pair.value.ByteSize()
-        cut.append(f"{pair.key} is cut here: it has {before} bytes, all of which are in otel_traces.")
+        before, short = pair.value.ByteSize(), AnyValue(string_value=_beginning(pair.value))
+        if short.ByteSize() >= before:
+            continue
+        pair.value.CopyFrom(short)
+        too_much -= before - short.ByteSize()
+        cut.append(f"{pair.key[:_KEPT]} is cut here: it has {before} bytes, all of which are in otel_traces.")
+    if too_much > 0:
+        _shorten(data)
+        cut.insert(0, "Only the beginning is here: it is too large for Jaeger, and all of it is in otel_traces.")
     for group in data.resource_spans:
         for scope in group.scope_spans:
             for span in scope.spans:
@@ -51,6 +58,35 @@ def _pairs(message: Message) -> Iterator[KeyValue]:
         if field.message_type is not None:
             for inner in [value] if isinstance(value, Message) else value:
                 yield from _pairs(inner)
+
+
+def _shorten(data: TracesData) -> None:
+    """Leave some attributes of resources, scopes and spans, no events and links, and the first characters of texts."""
+    for group in data.resource_spans:
+        for scope in group.scope_spans:
+            for owner in (group.resource, scope.scope, *scope.spans):
+                _drop(owner, "attributes", _MOST)
+            for span in scope.spans:
+                for name in ("events", "links"):
+                    _drop(span, name, 0)
+    _shorten_texts(data)
+
+
+def _drop(owner: Message, name: str, most: int) -> None:
+    """Leave so many elements of a field, and count the others."""
+    elements, counter = getattr(owner, name), f"dropped_{name}_count"
+    if len(elements) > most:
+        setattr(owner, counter, min(getattr(owner, counter) + len(elements) - most, 2**32 - 1))
+        del elements[most:]
+
+
+def _shorten_texts(message: Message) -> None:
+    for field, value in message.ListFields():
+        if isinstance(value, str):
+            setattr(message, field.name, value[:_KEPT])
+        elif field.message_type is not None:
+            for inner in [value] if isinstance(value, Message) else value:
+                _shorten_texts(inner)
 
 
 def _beginning(value: AnyValue) -> str:

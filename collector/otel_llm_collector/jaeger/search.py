@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from otel_llm_collector import schemas
@@ -33,7 +34,7 @@ class Search:
     """The conditions that one span of a trace must meet, and between which times, both included, it must begin."""
 
     traces: int = DEPTH
-    first: int = 0
+    first: int = -(2**63)
     """Unix nanoseconds."""
     last: int = LAST_NS
     conditions: list[str] = field(default_factory=list)
@@ -76,6 +77,8 @@ class Search:
         wanted = {}
         for n, attribute in enumerate(attributes):
             key = checked(attribute.key, f"attributes[{n}].key")
+            if attribute.key in (before.key for before in attributes[:n]):
+                raise Malformed(f"attributes[{n}].key comes twice; an attribute has one value.")
             value = checked(_text(attribute.value), f"attributes[{n}].value")
             if attribute.value.WhichOneof("value") is not None and not self._add_named(key, value):
                 wanted[key] = value
@@ -189,9 +192,9 @@ def _plain(value: Any) -> Any:
 
 
 def _double(number: float) -> str:
-    """A double as ClickHouse writes it, where the exponent has neither a plus nor leading noughts."""
+    """A double as ClickHouse writes it: few have an exponent, which has neither a plus nor leading noughts."""
     if number != number or number in (float("inf"), float("-inf")):
         return {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}[str(number)]
-    if number == int(number) and abs(number) < 1e16:
-        return f"{number:.0f}"
+    if number == 0 or 1e-6 <= abs(number) < 1e21:
+        return f"{Decimal(repr(number)):f}".removesuffix(".0")
     return repr(number).replace("e+", "e").replace("e-0", "e-")
