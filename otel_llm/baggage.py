@@ -27,8 +27,8 @@ def put(values: Mapping[str, str]) -> Place | None:
     try:
         here = ambient.current()
         for key, value in values.items():
-            if _valid(value):
-                here = baggage.set_baggage(f"otel_llm.{key}", value, here)
+            name = f"otel_llm.{key}"  # what cannot travel leaves no outer value behind, which would be another's
+            here = baggage.set_baggage(name, value, here) if _valid(value) else baggage.remove_baggage(name, here)
         return here, ambient.attach(here)
     except Exception:
         fault("adding to the baggage")
@@ -48,6 +48,13 @@ def read(names: Mapping[str, object], context: Context) -> dict[str, Any]:
     """The values that came in by any of these names, as far as they are of a form that may be recorded."""
     found = {name: baggage.get_baggage(f"otel_llm.{name}", context) for name in names}
     return {name: value for name, value in found.items() if isinstance(value, str) and _valid(value)}
+
+
+def without(names: Mapping[str, object], context: Context) -> Context:
+    """The context without these names in its baggage, so that what is not believed here is believed nowhere else."""
+    for name in baggage.get_all(context).keys() & {f"otel_llm.{name}" for name in names}:
+        context = baggage.remove_baggage(name, context)
+    return context
 
 
 def _valid(value: str) -> bool:

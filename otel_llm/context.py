@@ -45,6 +45,15 @@ def current() -> dict[str, Any]:
     return _current.get().values
 
 
+def forget(said: context) -> None:
+    """Goes back to before ``said`` was entered, whatever was entered since, where it is in force here."""
+    frame: _Frame | None = _current.get()
+    while frame is not None and frame.by is not said:
+        frame = frame.outer
+    if frame is not None and frame.outer is not None:
+        _current.set(frame.outer)
+
+
 class context:
     """Stamps every call below it; as ``with``, ``async with`` or decorator. Inner values win, tags add up.
 

@@ -17,6 +17,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
 #: The messages that carry the headers of a response.
 _HEADS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+#: Those that may be the last of a response: its bytes, or the file that the server is to send.
+_BODIES = frozenset(
+    {"http.response.body", "http.response.pathsend", "http.response.zerocopysend", "websocket.http.response.body"}
+)
 
 
 class ASGIMiddleware:
@@ -26,7 +30,7 @@ class ASGIMiddleware:
     has begun one. ``X-Request-ID`` is taken where it is one (1 to 128 of ``A-Z a-z 0-9 . _ : -``), else made; it is in
     force as ``context(request_id=...)``. Responses get ``X-Request-ID`` and ``X-Trace-ID`` (32 hexadecimal digits),
     unless the application sets them. With ``accept_baggage`` what callers said with ``context(..., baggage=True)`` is
-    in force too: for services that only callers of one's own can reach.
+    in force too: for services that only callers of one's own can reach. Without, it goes no further.
     """
 
     def __init__(self, app: App, *, accept_baggage: bool = False) -> None:
@@ -75,7 +79,7 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """Sends a message of the application's on, with our headers where it has any."""
         await self._send(self._seen(message))
-        if self.responding and message["type"] == "http.response.body" and not message.get("more_body", False):
+        if self.responding and message["type"] in _BODIES and not message.get("more_body", False):
             self.responding = False
             self._request.route = self._route()
             self._request.sent()

@@ -51,7 +51,7 @@ class Incoming:
     @classmethod
     def of_environ(cls, environ: Mapping[str, Any]) -> Incoming:
         """By WSGI, whose texts are bytes in the guise of ISO-8859-1."""
-        pairs = ((name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_"))
+        pairs = ((name[5:].replace("_", "-"), value) for name, value in environ.items() if _is_header(name, value))
         path = str(environ.get("SCRIPT_NAME", "")) + str(environ.get("PATH_INFO", ""))
         host, port = environ.get("SERVER_NAME"), str(environ.get("SERVER_PORT", ""))
         return cls(
@@ -88,6 +88,11 @@ class Incoming:
         if agent := self.headers.get("user-agent"):
             found["user_agent.original"] = agent[:_AGENT]
         return found
+
+
+def _is_header(name: object, value: object) -> bool:
+    """Whether something in an environ is a header; applications add things of their own, of any type."""
+    return isinstance(name, str) and name.startswith("HTTP_") and isinstance(value, str)
 
 
 def valid_request_id(given: str) -> str | None:

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from typing import Any
 
 from opentelemetry import propagate
 from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import DefaultGetter
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, Status, StatusCode, get_current_span
 
 from otel_llm import ambient, baggage
 from otel_llm import attributes as a
 from otel_llm.config import fault
-from otel_llm.context import NAMED, context
+from otel_llm.context import NAMED, context, forget
 from otel_llm.manual.around import Around
 from otel_llm.web.incoming import Incoming, new_request_id, valid_request_id
+
+#: The request that is served here. A server may run the next one of a connection in what this one left: uvicorn does
+#: after a large body and where requests are sent at once (https://github.com/python/cpython/issues/140947).
+_served: ContextVar[Request | None] = ContextVar("otel_llm.served", default=None)
+
+
+class _Lower(DefaultGetter):
+    """Finds headers by whatever letters a propagator writes them with: X-Ray's is ``X-Amzn-Trace-Id``."""
+
+    def get(self, carrier: Mapping[str, Any], key: str) -> list[str] | None:
+        """What a header says."""
+        return super().get(carrier, key.lower())
+
+
+_LOWER = _Lower()
 
 
 class Request:
@@ -24,6 +42,9 @@ class Request:
     that is current has to do with the server or with a client in this process, not with the request.
     """
 
+    _said: context
+    _span: Span
+
     def __init__(self, incoming: Incoming, accept_baggage: bool) -> None:
         self._incoming = incoming
         self.route = ""
@@ -31,10 +52,17 @@ class Request:
         self._open = [True]  # is emptied by who ends it: one of all threads
         self._around: Around | None = None
         self._failed = False
+        self._over = False
         span = get_current_span()
         self._theirs = _serves(span)
-        self._below = ambient.current() if self._theirs else propagate.extract(incoming.headers, Context())
-        said = baggage.read(NAMED, self._below) if accept_baggage else {}
+        before = self._before = _served.get()
+        if before is not None and before._over:
+            forget(before._said)
+            self._theirs = self._theirs and span.is_recording() and span is not before._span
+        here = ambient.current() if self._theirs else propagate.extract(incoming.headers, Context(), _LOWER)
+        said = baggage.read(NAMED, here) if accept_baggage else {}
+        self._below = here if accept_baggage else baggage.without(NAMED, here)
+        self._place: baggage.Place | None = None
         self.id = incoming.request_id() or valid_request_id(said.get("request_id", "")) or new_request_id()
         self._said = context(**{**said, "request_id": self.id})
         self._span = span if self._theirs else INVALID_SPAN
@@ -46,8 +74,11 @@ class Request:
 
     def enter(self) -> None:
         """Makes it current."""
+        _served.set(self)
         if self._theirs:
             self._span.set_attribute(a.REQUEST_ID.name, self.id)
+            if self._below is not ambient.current():
+                self._place = self._below, ambient.attach(self._below)
             self._said.__enter__()
             return
         incoming = self._incoming
@@ -58,10 +89,13 @@ class Request:
 
     def leave(self) -> None:
         """Goes back to what was current."""
+        _served.set(self._before)
         if self._around is not None:
             self._around.leave()
-        else:
-            self._said.__exit__(None, None, None)
+            return
+        self._said.__exit__(None, None, None)
+        if self._place is not None:
+            baggage.leave(self._place)
 
     def headers(self, present: Iterable[str]) -> list[tuple[str, str]]:
         """What a response gets besides the headers ``present``: the ids that it has not already."""
@@ -82,11 +116,13 @@ class Request:
 
     def sent(self) -> None:
         """The last byte was sent; a response that says of a failure waits for the exception that tells which."""
+        self._over = True
         if not self._failed:
             self.end("completed")
 
     def end(self, outcome: str, error: BaseException | None = None) -> None:
         """Ends it, the first time only; ``outcome`` is how its response ended, as streams of calls do."""
+        self._over = True
         try:
             self._open.pop()
         except IndexError:

@@ -125,9 +125,24 @@ class _Body:
         """Closes it; a server does so in the end, however that comes."""
         try:
             if hasattr(self._body, "close"):
-                self._here.run(cast(Any, self._body).close)
+                self._closed(cast(Any, self._body).close)
         finally:
             self._reply.end("closed_early")
+
+    def _closed(self, close: Callable[[], object]) -> None:
+        """Closes it in its context, or where another thread waits there for a chunk, in this one."""
+        begun = []
+
+        def run() -> None:
+            begun.append(True)
+            close()
+
+        try:
+            self._here.run(run)
+        except RuntimeError:
+            if begun:
+                raise
+            close()
 
     def __del__(self) -> None:
         dropped(self._reply)

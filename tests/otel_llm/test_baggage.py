@@ -53,6 +53,12 @@ def test_a_value_that_cannot_travel_stays(value: str) -> None:
         assert otel_llm.carrier()["baggage"].isascii()
 
 
+def test_an_outer_value_does_not_stand_for_one_that_cannot_travel() -> None:
+    """It would be another user's."""
+    with otel_llm.context(user_id="ada", baggage=True), otel_llm.context(user_id="x" * 257, baggage=True):
+        assert get_all() == {}
+
+
 def test_nothing_is_added_where_nothing_is_asked_for() -> None:
     """The very context stays current."""
     before = get_current()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
+from opentelemetry.baggage import get_all
+from opentelemetry.context import attach, detach
+from opentelemetry.propagate import extract
 from opentelemetry.sdk.trace import Span, TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import SpanKind, StatusCode, get_current_span
+from opentelemetry.trace import SpanKind, StatusCode, get_current_span, set_span_in_context
 
 import otel_llm
 from otel_llm.context import current
@@ -400,3 +404,77 @@ def test_headers_that_can_be_read_once_are_the_applications(instrumented: Spans)
     given["headers"] = iter([(b"a", b"1")])
     play(ASGIMiddleware(app), given)
     assert instrumented.one().name == "GET"
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("sampled", [b"01", b"00"])
+def test_a_request_that_runs_in_what_another_left_is_its_own(status: int, sampled: bytes, instrumented: Spans) -> None:
+    """As uvicorn runs the next one of a connection after a large body: no user, span or trace of the one before."""
+    seen: list[dict[str, Any]] = []
+    traces: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(dict(current()))
+        if scope["path"] == "/first":
+            with otel_llm.context(user_id="ada", baggage=True):
+                scope["left"] = contextvars.copy_context()
+                await answer(send, status)
+        else:
+            traces.append(otel_llm.carrier()["traceparent"].split("-")[1])
+            assert "baggage" not in otel_llm.carrier()
+            await answer(send, status)
+
+    async def run() -> None:
+        async def send(message: Any) -> None:
+            pass
+
+        given = scope([(b"traceparent", PARENT[:-2].encode() + sampled)], path="/first")
+        with otel_llm.context(tenant_id="acme"):
+            await ASGIMiddleware(app)(given, None, send)  # type: ignore[arg-type]
+        for path in ("/second", "/third"):
+            next_one = ASGIMiddleware(app)(scope(path=path), None, send)  # type: ignore[arg-type]
+            await asyncio.create_task(next_one, context=given["left"])  # type: ignore[arg-type]
+
+    asyncio.run(run())
+    assert [said.get("user.id") for said in seen] == [None] * 3
+    assert [said.get("otel_llm.tenant.id") for said in seen] == [seen[0]["otel_llm.tenant.id"]] * 3
+    assert len({said["otel_llm.request.id"] for said in seen}) == 3
+    assert TRACE not in traces
+    assert len(set(traces)) == 2
+    paths = [(span.attributes or {})["url.path"] for span in instrumented.all()]
+    assert paths == ["/first", "/second", "/third"][sampled == b"00" :]
+
+
+def test_baggage_that_is_not_believed_is_not_handed_on(instrumented: Spans) -> None:
+    """Else a service behind a public one would believe it; what is not ours passes, also below a span of others."""
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(otel_llm.carrier()["baggage"])
+        await answer(send)
+
+    given = [(b"baggage", b"otel_llm.user_id=victim,otel_llm.task_id=7,theirs=1")]
+    play(ASGIMiddleware(app), scope(given))
+
+    async def instrumentation(scope: Any, receive: Any, send: Any) -> None:
+        below = extract({"baggage": given[0][1].decode()})
+        span = instrumented.provider.get_tracer("theirs").start_span("GET", below, SpanKind.SERVER)
+        token = attach(set_span_in_context(span, below))
+        await ASGIMiddleware(app)(scope, receive, send)
+        assert set(get_all()) == {"otel_llm.user_id", "otel_llm.task_id", "theirs"}
+        detach(token)
+        span.end()
+
+    play(instrumentation, scope(given))
+    assert seen == ["theirs=1"] * 2
+
+
+def test_a_file_that_the_server_sends_ends_the_response(instrumented: Spans) -> None:
+    """By ASGI's extension."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.pathsend", "path": "/x"})
+
+    play(ASGIMiddleware(app), scope())
+    assert "otel_llm.stream.outcome" not in instrumented.attributes()

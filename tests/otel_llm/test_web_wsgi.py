@@ -8,13 +8,17 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
 from wsgiref.util import FileWrapper, setup_testing_defaults
 
 import pytest
+from opentelemetry import propagate
+from opentelemetry.propagators.textmap import default_getter
 from opentelemetry.sdk.trace import Span
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 import otel_llm
 from otel_llm.context import current
@@ -280,3 +284,54 @@ def _long(gone: threading.Event) -> Iterator[bytes]:
         stack.callback(gone.set)
         for _ in range(1000):
             yield b"x" * 65536
+
+
+def test_a_body_is_closed_while_another_thread_waits_for_a_chunk(instrumented: Spans) -> None:
+    """What is told to stop so stops; a thing that is no header is no trouble."""
+
+    class Waiting:
+        def __init__(self) -> None:
+            self.asked, self.told = threading.Event(), threading.Event()
+
+        def __iter__(self) -> Waiting:
+            return self
+
+        def __next__(self) -> bytes:
+            self.asked.set()
+            assert self.told.wait(30)
+            raise StopIteration
+
+        def close(self) -> None:
+            self.told.set()
+
+    waiting = Waiting()
+
+    def app(environ: Any, start_response: Any) -> Waiting:
+        start_response("200 OK", [])
+        return waiting
+
+    body: Any = WSGIMiddleware(app)({"REQUEST_METHOD": "GET", "HTTP_ODD": 7}, lambda *given: None)
+    with ThreadPoolExecutor(1) as pool:
+        chunks = pool.submit(list, body)
+        assert waiting.asked.wait(30)
+        body.close()
+        assert chunks.result() == []
+    assert instrumented.one().kind is SpanKind.SERVER
+
+
+def test_headers_are_found_by_a_propagators_own_letters(instrumented: Spans) -> None:
+    """X-Ray's, for one, has capitals."""
+
+    class Capitals(TraceContextTextMapPropagator):
+        def extract(self, carrier: Any, context: Any = None, getter: Any = default_getter) -> Any:
+            given = getter.get(carrier, "X-Own-Trace")
+            return super().extract({"traceparent": given[0]} if given else {}, context)
+
+    before = propagate.get_global_textmap()
+    propagate.set_global_textmap(Capitals())
+    try:
+        environ = {"REQUEST_METHOD": "GET", "HTTP_X_OWN_TRACE": PARENT}
+        list(WSGIMiddleware(lambda environ, start: [b""])(environ, lambda *given: None))
+    finally:
+        propagate.set_global_textmap(before)
+    assert f"{instrumented.one().context.trace_id:032x}" == TRACE
