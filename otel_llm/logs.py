@@ -31,6 +31,9 @@ _SAID = {
 #: What every record has, which is not of the application's ``extra``.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
+#: Levels of values within values that are JSON; what is below is text.
+_DEEPEST = 8
+
 
 class JSONFormatter(logging.Formatter):
     """One JSON object a line, in ASCII: ``timestamp`` (RFC 3339, UTC, ms), ``level``, ``logger`` and ``message``.
@@ -43,8 +46,9 @@ class JSONFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
+        second = datetime.fromtimestamp(math.floor(record.created), UTC)
         line: dict[str, Any] = {
-            "timestamp": f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S}.{int(record.msecs):03d}Z",
+            "timestamp": f"{second:%Y-%m-%dT%H:%M:%S}.{int(record.msecs):03d}Z",
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
@@ -74,8 +78,8 @@ def _here() -> dict[str, str]:
     return found | {name: said[key] for key, name in _SAID.items() if key in said}
 
 
-def _plain(value: Any, depth: int = 8) -> Any:
-    """A value as JSON has it; what has no such form is text."""
+def _plain(value: Any, within: tuple[int, ...] = ()) -> Any:
+    """A value as JSON has it; what has no such form is text, and so is what contains itself or is too deep."""
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int) and value.bit_length() <= 64:
@@ -83,10 +87,12 @@ def _plain(value: Any, depth: int = 8) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     try:
-        if depth and isinstance(value, Mapping):
-            return {str(key): _plain(item, depth - 1) for key, item in value.items()}
-        if depth and isinstance(value, list | tuple | set | frozenset):
-            return [_plain(item, depth - 1) for item in value]
+        if len(within) < _DEEPEST and id(value) not in within:
+            inside = (*within, id(value))
+            if isinstance(value, Mapping):
+                return {str(key): _plain(item, inside) for key, item in value.items()}
+            if isinstance(value, list | tuple | set | frozenset):
+                return [_plain(item, inside) for item in value]
         return str(value)
     except Exception:
         return f"<{type(value).__name__}>"

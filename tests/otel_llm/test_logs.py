@@ -116,3 +116,13 @@ def test_ids_of_the_current_span_are_not_overridden(instrumented: Spans, stream:
     with otel_llm.observe("step") as span:
         logger.warning("m", extra={"trace_id": "forged"})
     assert one(stream)["trace_id"] == f"{span.get_span_context().trace_id:032x}"
+
+
+def test_what_contains_itself_many_times_is_one_short_line() -> None:
+    """And not eight levels of twenty each."""
+    web: list[Any] = []
+    web.extend([web] * 20)
+    record = logging.makeLogRecord({"levelname": "INFO", "msg": "m", "web": web, "created": 1.9999997, "msecs": 999.0})
+    line = json.loads(otel_llm.logs.JSONFormatter().format(record))
+    assert line["web"] == [str(web)] * 20
+    assert line["timestamp"] == "1970-01-01T00:00:01.999Z"
