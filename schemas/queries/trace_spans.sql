@@ -25,10 +25,13 @@ SELECT
     calls.is_stream AS is_stream,
     calls.error_type AS error_type
 FROM otel_traces AS spans
-LEFT JOIN
+LEFT ANY JOIN
 (
     SELECT * FROM llm_calls WHERE has({trace_ids:Array(String)}, trace_id)
-) AS calls ON calls.trace_id = spans.TraceId AND calls.span_id = spans.SpanId
+) AS calls
+    -- ids of spans may come twice: one that was sent again is two rows, as in llm_calls, and not four
+    ON calls.trace_id = spans.TraceId AND calls.span_id = spans.SpanId
+    AND calls.start_time = spans.Timestamp AND calls.service_name = spans.ServiceName
 WHERE has({trace_ids:Array(String)}, spans.TraceId)
   AND spans.Timestamp >= (
       SELECT min(Start) FROM otel_traces_trace_id_ts WHERE has({trace_ids:Array(String)}, TraceId))

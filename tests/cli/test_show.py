@@ -180,3 +180,13 @@ def test_a_failure_without_a_reason_is_one_all_the_same() -> None:
     assert "failed" in printed(tree.trace_tree([span("a", status_code="Error", status_message=" \n\t ")]))
     named = span("a", status_code="Error", status_message="\n", error_type="Timeout")
     assert "Timeout" in printed(tree.trace_tree([named]))
+
+
+def test_calls_without_a_price_add_up_to_no_zero() -> None:
+    """Neither at the top nor in sums; beside priced ones they are counted."""
+    call = span("b", "a", provider="openai")
+    assert "1 model calls · 1 unpriced" in printed(tree.trace_tree([span("a"), call]))
+    assert tree.cost_sums([span("a"), call, span("c")]) == [None, None, 0.0]
+    spans = [span("a"), call, span("c", "a", provider="openai", cost_total=2.0)]
+    assert "2 model calls · $2.00 + 1 unpriced" in printed(tree.trace_tree(spans))
+    assert tree.cost_sums(spans) == [2.0, None, 2.0]

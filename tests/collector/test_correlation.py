@@ -17,7 +17,8 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import otel_llm
 from otel_llm.testing import ScriptedProvider
@@ -127,6 +128,33 @@ def test_jaegers_address_may_be_given(collector: Handle, trace: str) -> None:
         assert json.loads(done.stdout)["jaeger"] == f"https://j/ui/trace/{trace}"
     said = sentence(run(*arguments, "--jaeger-url", "javascript:alert(1)"))
     assert said.startswith("--jaeger-url is 'javascript:alert(1)'; it must be the address of pages")
+
+
+def test_a_span_that_is_stored_twice_is_two_and_not_four(collector: Handle) -> None:
+    """As ``llm_calls`` has it: the tree's sum is the table's."""
+    kept = InMemorySpanExporter()
+    provider = TracerProvider(resource=Resource.create({"service.name": "twice"}))
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    otel_llm.instrument(tracer_provider=provider)
+    try:
+        with otel_llm.call(provider="openai", model="gpt-5-mini", input="hi") as call:
+            call.complete(output="ho", usage={"input_tokens": 1000, "output_tokens": 1000})
+    finally:
+        otel_llm.uninstrument()
+    provider.get_tracer("x").start_span("other").end()
+    spans = [span for span in kept.get_finished_spans() if span.name != "other"]
+    trace = f"{spans[0].context.trace_id:032x}"
+    made = "SELECT count() AS n, sum(cost_total) AS cost FROM llm_calls WHERE trace_id = {t:String}"
+    for requests in (spans, kept.get_finished_spans()):  # another request, so that it is no resend
+        exporter = OTLPSpanExporter(f"{collector.http}/v1/traces")
+        exporter.export(requests)
+        exporter.shutdown()
+        collector.flush()
+    shown = json.loads(run("trace", trace, "--json", "--data", str(collector.data)).stdout)
+    stored = collector.query(made, t=trace)
+    assert stored[0]["n"] == 2
+    assert len([span for span in shown["spans"] if span["provider"]]) == stored[0]["n"]
+    assert sum(span["cost_total"] or 0 for span in shown["spans"]) == pytest.approx(stored[0]["cost"], rel=1e-9)
 
 
 def test_the_collector_says_where_jaeger_is(collector: Handle, tmp_path: Path) -> None:

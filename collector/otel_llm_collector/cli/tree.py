@@ -13,11 +13,13 @@ from .show import Row, cost, first_line, money, number, plain_row, prompt, secon
 def trace_tree(spans: Sequence[Row]) -> Tree:
     """The spans of one trace as a tree across services, each with the sum of what it and all below it cost."""
     sums = cost_sums(spans)
-    total = sum(span["cost_total"] or 0 for span in spans)
     services = len({span["service_name"] for span in spans})
     head = f"trace {spans[0]['trace_id']} · {services} service{'s' if services != 1 else ''} · "
     calls = sum(1 for span in spans if span["provider"])
-    tree = Tree(Text(f"{head}{len(spans)} spans · {calls} model calls · {money(total)}", style="bold"))
+    unpriced = sum(1 for span in spans if span["provider"] and span["cost_total"] is None)
+    costs = [money(sum(span["cost_total"] or 0 for span in spans))] if unpriced < calls or not calls else []
+    total = " + ".join([*costs, *([f"{unpriced} unpriced"] if unpriced else [])])
+    tree = Tree(Text(f"{head}{len(spans)} spans · {calls} model calls · {total}", style="bold"))
     nodes: dict[int, Tree] = {}
     for place, parent in _parents_first(spans):
         above = tree if parent is None else nodes[parent]
@@ -25,13 +27,17 @@ def trace_tree(spans: Sequence[Row]) -> Tree:
     return tree
 
 
-def cost_sums(spans: Sequence[Row]) -> list[float]:
-    """For each span the cost of its own and of all below it."""
+def cost_sums(spans: Sequence[Row]) -> list[float | None]:
+    """For each span the cost of its own and of all below it, as far as that is known; ``None`` where no call's is."""
     sums = [float(span["cost_total"] or 0) for span in spans]
+    known = [span["cost_total"] is not None for span in spans]
+    calls = [bool(span["provider"]) for span in spans]
     for place, parent in reversed(_parents_first(spans)):
         if parent is not None:
             sums[parent] += sums[place]
-    return sums
+            known[parent] |= known[place]
+            calls[parent] |= calls[place]
+    return [amount if known[place] or not calls[place] else None for place, amount in enumerate(sums)]
 
 
 def _parents_first(spans: Sequence[Row]) -> list[tuple[int, int | None]]:
@@ -54,7 +60,7 @@ def _parents_first(spans: Sequence[Row]) -> list[tuple[int, int | None]]:
     return order
 
 
-def _span(span: Row, total: float) -> Text:
+def _span(span: Row, total: float | None) -> Text:
     text = Text()
     text.append(f"{span['service_name']} ", style="cyan")
     text.append(span["span_name"], style="bold" if span["provider"] else "")
@@ -70,7 +76,7 @@ def _span(span: Row, total: float) -> Text:
         if span["guardrail_outcome"] not in ("", "passed"):
             details.append(f"guardrails: {span['guardrail_outcome']}")
         text.append("  " + " · ".join(details), style="dim")
-    if total > (span["cost_total"] or 0):
+    if total is not None and total > (span["cost_total"] or 0):
         text.append(f"  Σ {money(total)}", style="magenta")
     if span["status_code"] == "Error":
         reason = first_line(span["status_message"]) or first_line(span["error_type"] or "") or "failed"
