@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import openai
@@ -48,17 +49,18 @@ def digest(summaries: Sequence[dict[str, Any]]) -> None:
 
 def work() -> bool:
     """Does what waits in the queue, and says whether there was anything."""
-    tickets = queue.take("tickets", 1)
-    summaries = queue.take("summaries", BATCH)
+    if messages := queue.take("tickets", 1):
+        job = partial(sum_up, messages[0])
+    elif messages := queue.take("summaries", BATCH):
+        job = partial(digest, messages)
+    else:
+        return False
     try:
-        for ticket in tickets:
-            sum_up(ticket)
-        if summaries:
-            digest(summaries)
+        job()
     except Exception:
-        logger.exception("a job failed")
-    queue.done(tickets + summaries)
-    return bool(tickets or summaries)
+        logger.exception("a job failed")  # your broker gives it to somebody again
+    queue.done(messages)
+    return True
 
 
 if __name__ == "__main__":
