@@ -59,6 +59,7 @@ class Request:
         if before is not None and before._over:
             forget(before._said)
             self._theirs = self._theirs and span.is_recording() and span is not before._span
+            self._before = None  # else each would keep the one before it, and so on
         here = ambient.current() if self._theirs else propagate.extract(incoming.headers, Context(), _LOWER)
         said = baggage.read(NAMED, here) if accept_baggage else {}
         self._below = here if accept_baggage else baggage.without(NAMED, here)

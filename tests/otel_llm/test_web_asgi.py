@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -478,3 +479,25 @@ def test_a_file_that_the_server_sends_ends_the_response(instrumented: Spans) -> 
 
     play(ASGIMiddleware(app), scope())
     assert "otel_llm.stream.outcome" not in instrumented.attributes()
+
+
+def test_requests_that_run_in_what_others_left_are_not_kept(instrumented: Spans) -> None:
+    """However many follow one another on a connection."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["left"].append(contextvars.copy_context())
+        await answer(send)
+
+    async def run() -> None:
+        async def send(message: Any) -> None:
+            pass
+
+        left = [contextvars.copy_context()]
+        for _ in range(20):
+            served = ASGIMiddleware(app)(scope(left=left), None, send)  # type: ignore[arg-type]
+            await asyncio.create_task(served, context=left[-1])
+            del left[:-1]
+        gc.collect()
+        assert sum(type(thing) is Request for thing in gc.get_objects()) < 5
+
+    asyncio.run(run())
