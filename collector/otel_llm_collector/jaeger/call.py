@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import orjson
 
 from otel_llm_collector.client import notation
-from otel_llm_collector.errors import StoreError
-from otel_llm_collector.sql.pool import Pool
+from otel_llm_collector.errors import QueryRefused, StoreError
+from otel_llm_collector.sql.pool import TOO_MANY, Pool
 from otel_llm_collector.sql.query import Query
 from otel_llm_collector.sql.session import Session
 from otel_llm_collector.sql.task import Task, late
@@ -30,9 +31,26 @@ class Call:
     def __init__(self, query: Query, pool: Pool, room: asyncio.Semaphore, left: Callable[[], float | None]) -> None:
         self._query = query
         self._pool = pool
+        self._room = room
         self._left = left
-        self.room = room
-        """Held while spans that were read are sent: so many calls at once have some in memory."""
+
+    @contextlib.asynccontextmanager
+    async def room(self) -> AsyncIterator[None]:
+        """Held while spans that were read are sent: so many calls at once have some in memory.
+
+        Raises ``QueryRefused`` where others hold it for as long as a statement may take.
+        """
+        seconds = self._query.seconds({})
+        try:
+            async with asyncio.timeout(seconds):
+                await self._room.acquire()
+        except TimeoutError:
+            message = f"As many spans as may be are being sent to others, and were for {seconds} seconds."
+            raise QueryRefused(message, TOO_MANY) from None
+        try:
+            yield
+        finally:
+            self._room.release()
 
     async def step(self, work: Callable[Concatenate[Ask, _P], _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """What ``work(ask, …)`` returns, done in a thread; raises ``CollectorError``."""

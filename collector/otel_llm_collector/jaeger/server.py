@@ -117,6 +117,8 @@ class JaegerServer:
         except TimeoutError:
             code = grpc.StatusCode.DEADLINE_EXCEEDED
             said = f"The client did not take what it asked for within {self._gate.settings.body_seconds:g} seconds."
+        except grpc.aio.InternalError:
+            return  # the client has gone while it was sent something
         except Exception as error:
             code, said = grpc.StatusCode.INTERNAL, "This cannot be answered; the collector's log says why."
             self._sparing.say(method, "Jaeger's %s failed: %r", method, error)

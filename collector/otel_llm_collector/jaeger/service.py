@@ -131,7 +131,7 @@ async def _spans(call: Call, trace_ids: list[str]) -> Messages:
     for ids in reader.groups(trace_ids, _TRACES):
         if (whole := await call.step(reader.whole, ids)) is None:
             continue
-        async with call.room:
+        async with call.room():
             read = await call.step(reader.small, whole, reader.PAGE)
             for chunk in read or ():
                 yield chunk
@@ -143,7 +143,7 @@ async def _spans(call: Call, trace_ids: list[str]) -> Messages:
 async def _in_pages(call: Call, whole: reader.Page, size: int) -> Messages:
     """The spans of what is too large to be read at once; where its pages are too, in smaller ones."""
     for page in await call.step(reader.pages, whole, size):
-        async with call.room:
+        async with call.room():
             try:
                 read = await call.step(reader.whole_spans, page)
             except StoreError as error:

@@ -20,7 +20,8 @@ _GRACE_S = 5.0
 """For what a question takes beside its time in ClickHouse, before it is answered that it took too long."""
 _END_S = 1.0
 """For threads at work when the collector stops."""
-_TOO_MANY = 202
+TOO_MANY = 202
+"""ClickHouse's number for too many questions at once."""
 
 _T = TypeVar("_T")
 
@@ -50,14 +51,14 @@ class Pool:
         is cancelled is stopped.
         """
         if len(self._tasks) >= self._at_once:
-            raise QueryRefused(f"{self._at_once} statements are being answered, or wait for it.", _TOO_MANY)
+            raise QueryRefused(f"{self._at_once} statements are being answered, or wait for it.", TOO_MANY)
         self._tasks.add(task)
         submitted = self._threads.submit(job)
         answer = asyncio.wrap_future(submitted)
         try:
             await asyncio.wait([answer], timeout=seconds)
             if not answer.done() and submitted.cancel():
-                raise QueryRefused(f"No thread was free for {seconds} second{'s' * (seconds > 1)}.", _TOO_MANY)
+                raise QueryRefused(f"No thread was free for {seconds} second{'s' * (seconds > 1)}.", TOO_MANY)
             await asyncio.wait([answer], timeout=max(0.0, min(task.left, seconds)) + _GRACE_S)
             if not answer.done():
                 raise late(seconds)
