@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status, TracesData
@@ -147,3 +148,26 @@ def test_a_search_beside_a_span_that_is_large_everywhere(collector: Handle) -> N
         parts = jaeger.call("FindTraces", {"query": {"service_name": service}})
     assert len(spans(parts)) == 2
     assert max(part.ByteSize() for part in parts) <= MESSAGE_BYTES
+
+
+def test_doubles_are_found_by_their_value(collector: Handle) -> None:
+    """Whether ClickHouse writes them with an exponent or without."""
+    service = f"doubles {os.urandom(4).hex()}"
+    numbers = [1e15, 1e16, 123456789012345678.0, 1e20, 1e21, 1.5e300, 1e-5, 1e-6, 1e-7, 0.0, 0.1, 5e-324, -2.5, -1e17]
+    sent = {number: span({"number": number}) for number in numbers}
+    answer = send("POST", f"{collector.http}/v1/traces", body(*sent.values(), service=service), {"Content-Type": _TYPE})
+    assert answer[0] == 200
+    collector.flush()
+    with JaegerStorage(collector.jaeger) as jaeger:
+        for number, one in sent.items():
+            wanted = [{"key": "number", "value": {"double_value": number}}]
+            assert jaeger.find(service_name=service, attributes=wanted) == {one.trace_id}, number
+
+
+def test_searches_at_the_edge_of_sense(collector: Handle) -> None:
+    """All that is before 1970 is nothing; an attribute that must have two values is refused."""
+    with JaegerStorage(collector.jaeger) as jaeger:
+        assert jaeger.find(start_time_max={"seconds": -5}) == set()
+        twice = [{"key": "k", "value": {"string_value": value}} for value in "ab"]
+        code, said = jaeger.refused("FindTraces", {"query": {"attributes": twice}})
+        assert (code, said.startswith("attributes[1].key")) == (grpc.StatusCode.INVALID_ARGUMENT, True)
