@@ -63,6 +63,7 @@ class Around:
                 otel_context.detach(self._place[1])
         except Exception:
             fault("leaving a span")
+        self._place = None  # which keeps all that is in the context of the task
         if self._said is not None:
             self._said.__exit__(None, None, None)
 

@@ -59,7 +59,7 @@ class Request:
         if before is not None and before._over:
             forget(before._said)
             self._theirs = self._theirs and span.is_recording() and span is not before._span
-            self._before = None  # else each would keep the one before it, and so on
+            before._before = None  # else each would keep the one before it, and so on
         here = ambient.current() if self._theirs else propagate.extract(incoming.headers, Context(), _LOWER)
         said = baggage.read(NAMED, here) if accept_baggage else {}
         self._below = here if accept_baggage else baggage.without(NAMED, here)
@@ -97,6 +97,7 @@ class Request:
         self._said.__exit__(None, None, None)
         if self._place is not None:
             baggage.leave(self._place)
+            self._place = None
 
     def headers(self, present: Iterable[str]) -> list[tuple[str, str]]:
         """What a response gets besides the headers ``present``: the ids that it has not already."""
