@@ -23,6 +23,7 @@ QUEUE = Path(os.environ.get("QUEUE_FILE", "helpdesk-queue.sqlite"))
 
 def begin(name: str) -> None:
     """Call this once, before the first model call. ``name`` is the name of the service."""
+    # Content is what customers write: leave capture_content out where that must not be stored.
     otel_llm.instrument(service_name=name, capture_content=True, prompts=Path(__file__).parent / "prompts")
     HTTPXClientInstrumentor().instrument()  # requests to the other services carry the trace with them
     RequestsInstrumentor().instrument()
