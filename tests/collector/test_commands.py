@@ -61,6 +61,7 @@ def test_up_says_where_it_listens_and_where_to_look(up: tuple[Path, list[str]]) 
         f"  OTLP/gRPC  {running.grpc}",
         f"  OTLP/HTTP  {running.http}",
         f"  API, SQL   {running.api}",
+        f"  For Jaeger {running.jaeger}",
         f"  Store      chdb://{data}/store",
         f"  Look       otel-llm calls --data {data}",
         f"  Ask        otel-llm sql --data {data} 'SHOW TABLES'",

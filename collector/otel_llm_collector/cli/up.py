@@ -90,6 +90,7 @@ def _announce(running: Running, settings: Settings) -> None:
         ("OTLP/gRPC", running.grpc),
         ("OTLP/HTTP", running.http),
         ("API, SQL", running.api),
+        ("For Jaeger", running.jaeger),
         ("Store", running.store),
         ("Look", f"otel-llm calls{folder}"),
         ("Ask", f"otel-llm sql{folder} 'SHOW TABLES'"),
