@@ -45,7 +45,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[st
         text=True,
     )
     assert process.stdout is not None
-    yield data, [process.stdout.readline().rstrip() for _ in range(7)]
+    yield data, [process.stdout.readline().rstrip() for _ in range(8)]
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=60)[0] == "Everything accepted is stored.\n"
     assert process.returncode == 0

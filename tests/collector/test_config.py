@@ -104,7 +104,7 @@ def test_up_with_a_file(tmp_path: Path) -> None:
     file.write_text(f"{FREE}data = '{tmp_path / 'other'}'\nhost = '127.0.0.2'\n")
     process = start("up", "--config", str(file), "--data", str(tmp_path / "data"))
     assert process.stdout is not None
-    said = [process.stdout.readline() for _ in range(7)]
+    said = [process.stdout.readline() for _ in range(8)]
     process.terminate()
     assert process.communicate(timeout=60)[0] == "Everything accepted is stored.\n"
     assert "http://127.0.0.2:" in said[2]
@@ -120,7 +120,7 @@ def test_up_for_anyone(tmp_path: Path) -> None:
     assert "say --allow-anyone." in sentence(otel_llm(*options))
     process = start(*options, "--allow-anyone")
     assert process.stdout is not None
-    said = [process.stdout.readline().strip() for _ in range(8)]
+    said = [process.stdout.readline().strip() for _ in range(9)]
     assert said[7] == "Anyone who reaches 0.0.0.0 can send and read everything."
     assert get(said[2].split()[-1].replace("0.0.0.0", "127.0.0.1") + "/")[0] == 200
     process.terminate()
