@@ -121,7 +121,7 @@ def test_up_for_anyone(tmp_path: Path) -> None:
     process = start(*options, "--allow-anyone")
     assert process.stdout is not None
     said = [process.stdout.readline().strip() for _ in range(9)]
-    assert said[7] == "Anyone who reaches 0.0.0.0 can send and read everything."
+    assert said[8] == "Anyone who reaches 0.0.0.0 can send and read everything."
     assert get(said[2].split()[-1].replace("0.0.0.0", "127.0.0.1") + "/")[0] == 200
     process.terminate()
     process.communicate(timeout=60)
