@@ -33,7 +33,9 @@ def main() -> int:
     """Runs what can be run; 1 when something failed."""
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data=Path(folder) / "data", grpc_port=0, http_port=0, api_port=0, late_days=3660)
+        settings = Settings(
+            data=Path(folder) / "data", grpc_port=0, http_port=0, api_port=0, jaeger_port=0, late_days=3660
+        )
         with Collector(settings) as collector:
             assert collector.running is not None
             _send(f"{collector.running.http}/v1/traces", _spans().SerializeToString(), "application/x-protobuf")

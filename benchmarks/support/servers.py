@@ -58,7 +58,7 @@ def ours(folder: Path, stack: ExitStack) -> Server:
     from otel_llm_collector.errors import CollectorError
     from otel_llm_collector.running import Running
 
-    ports = [text for name in ("grpc", "http", "api") for text in (f"--{name}-port", "0")]
+    ports = [text for name in ("grpc", "http", "api", "jaeger") for text in (f"--{name}-port", "0")]
     process = _start(stack, "otel_llm_collector", "up", "--data", str(folder), *ports)
     while (running := Running.find(folder)) is None:
         if process.poll() is not None:

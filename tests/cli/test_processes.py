@@ -61,7 +61,9 @@ def test_a_port_that_is_taken_between_the_look_and_the_start(tmp_path: Path, mon
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         number = taken.getsockname()[1]
-        monkeypatch.setattr(stage, "_PORTS", {"--grpc-port": number, "--http-port": 0, "--api-port": 0})
+        monkeypatch.setattr(
+            stage, "_PORTS", {"--grpc-port": number, "--http-port": 0, "--api-port": 0, "--jaeger-port": 0}
+        )
         monkeypatch.setattr(stage, "port", lambda preferred: preferred)
         with Processes(tmp_path) as processes:
             running = stage._start_collector(processes, tmp_path, said.append)

@@ -140,7 +140,7 @@ def test_where_no_collector_runs_it_says_how_to_start_one(tmp_path: Path) -> Non
 
 def test_a_collector_that_runs(tmp_path: Path) -> None:
     """Once, as JSON, and live on a terminal until Ctrl-C, where each second brings a new frame."""
-    settings = Settings(data=tmp_path, grpc_port=0, http_port=0, api_port=0)
+    settings = Settings(data=tmp_path, grpc_port=0, http_port=0, api_port=0, jaeger_port=0)
     with Collector(settings) as collector:
         assert collector.running is not None
         sent = body(*(span({"gen_ai.operation.name": "chat"}) for _ in range(7)))

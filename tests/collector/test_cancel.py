@@ -95,7 +95,7 @@ def test_who_comes_second_with_an_id_stops_nothing_by_going_away(patient: Handle
 
 def test_stopping_leaves_no_handles(server: ClickHouse, tmp_path: Path) -> None:
     """Of the store, however many clients go away."""
-    settings = Settings(tmp_path, server.url, grpc_port=0, http_port=0, api_port=0, query_seconds=36_000)
+    settings = Settings(tmp_path, server.url, grpc_port=0, http_port=0, api_port=0, jaeger_port=0, query_seconds=36_000)
     with Collector(settings) as collector:
         assert collector.running is not None
         api = collector.running.api

@@ -236,7 +236,7 @@ def test_alive_ready_and_status(tmp_path: Path, start: Start) -> None:
 
 def test_in_this_process(tmp_path: Path, start: Start) -> None:
     """As a context manager, on free ports; what is wrong is raised."""
-    settings = Settings(data=tmp_path, grpc_port=0, http_port=0, api_port=0)
+    settings = Settings(data=tmp_path, grpc_port=0, http_port=0, api_port=0, jaeger_port=0)
     with Collector(settings) as collector:
         assert collector.running is not None
         _send(collector.running.http, body(span(CALL)))

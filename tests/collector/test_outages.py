@@ -309,7 +309,7 @@ def test_a_disk_that_fails_is_told_and_looked_after(
     tmp_path: Path, server: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that does not reach the disk is not acknowledged; nobody has to send for it to be ready again."""
-    settings = Settings(data=tmp_path / "data", store=server.url, grpc_port=0, http_port=0, api_port=0)
+    settings = Settings(data=tmp_path / "data", store=server.url, grpc_port=0, http_port=0, api_port=0, jaeger_port=0)
     with Collector(settings) as collector:
         assert collector.running is not None
         http, api = collector.running.http, collector.running.api

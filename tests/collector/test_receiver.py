@@ -236,7 +236,7 @@ def test_json_is_answered_in_json(collector: Handle, service: str) -> None:
 
 def test_a_body_that_stalls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Ends after a while with a code to try again on; who hangs up, or speaks no HTTP, is no news for the log."""
-    settings = Settings(data=tmp_path, grpc_port=0, http_port=0, api_port=0, body_seconds=0.05)
+    settings = Settings(data=tmp_path, grpc_port=0, http_port=0, api_port=0, jaeger_port=0, body_seconds=0.05)
     with Collector(settings) as collector:
         assert collector.running is not None
         parts = urlsplit(collector.running.http)

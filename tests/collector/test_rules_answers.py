@@ -109,7 +109,7 @@ def test_rule_26_what_passes_is_never_a_partial_success(tmp_path: Path, start: S
 
 def test_rule_26_what_is_rejected_is_in_the_log_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Once a minute, since those who sent it do not read their answer."""
-    settings = Settings(data=tmp_path, grpc_port=0, http_port=0, api_port=0)
+    settings = Settings(data=tmp_path, grpc_port=0, http_port=0, api_port=0, jaeger_port=0)
     with Collector(settings) as collector:
         assert collector.running is not None
         for _ in range(3):

@@ -116,7 +116,7 @@ class Runs:
     """Collectors in this process, one after the other on one folder, that remember eight requests."""
 
     def __init__(self, data: Path) -> None:
-        self._settings = Settings(data=data, grpc_port=0, http_port=0, api_port=0)
+        self._settings = Settings(data=data, grpc_port=0, http_port=0, api_port=0, jaeger_port=0)
         self._running: Collector | None = None
 
     def restart(self) -> None:

@@ -56,10 +56,10 @@ def test_spans_are_stored_in_a_server(tmp_path: Path, server: ClickHouse, start:
 def test_up_does_not_say_that_all_is_stored_when_it_is_not(tmp_path: Path, server: ClickHouse) -> None:
     """But where the rest is."""
     data = tmp_path / "data"
-    ports = [text for door in ("grpc", "http", "api") for text in (f"--{door}-port", "0")]
+    ports = [text for door in ("grpc", "http", "api", "jaeger") for text in (f"--{door}-port", "0")]
     process = command.start("up", "--data", str(data), "--store", server.url, *ports)
     assert process.stdout is not None
-    for _ in range(7):
+    for _ in range(8):
         process.stdout.readline()
     running = Running.find(data)
     assert running is not None
