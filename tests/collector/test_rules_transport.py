@@ -74,7 +74,7 @@ def test_rule_01_default_ports_are_those_of_otlp(tmp_path: Path) -> None:
     """Nothing is configured, neither the collector nor the official exporters, and they find each other."""
     prefix = _of_its_own_network()
     if not prefix:
-        for port in (4317, 4318, 4319):
+        for port in (4317, 4318, 4319, 17271):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     pytest.skip(f"Port {port} is another's, and there is no network of its own to be had.")
