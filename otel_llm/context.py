@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from otel_llm import attributes as a
+from otel_llm.decorated import decorated
 
 if TYPE_CHECKING:
     from otel_llm.baggage import Place
@@ -130,17 +129,4 @@ class context:
 
     def __call__(self, function: F) -> F:
         """As a decorator of a function or a coroutine function; a generator would run when this has been left."""
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(f"context() cannot decorate the generator {function.__qualname__}: use `with` inside it.")
-
-        @functools.wraps(function)
-        def run(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return function(*args, **kwargs)
-
-        @functools.wraps(function)
-        async def run_async(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return await function(*args, **kwargs)
-
-        return cast(F, run_async if inspect.iscoroutinefunction(function) else run)
+        return decorated(function, lambda args, kwargs: self, "context()")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +17,7 @@ from otel_llm import ambient
 from otel_llm import attributes as a
 from otel_llm.config import fault
 from otel_llm.context import current
+from otel_llm.plain import plain
 
 #: What :func:`otel_llm.context` says, by the names that it has in a line.
 _SAID = {
@@ -30,9 +30,6 @@ _SAID = {
 }
 #: What every record has, which is not of the application's ``extra``.
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-
-#: Levels of values within values that are JSON; what is below is text.
-_DEEPEST = 8
 
 
 class JSONFormatter(logging.Formatter):
@@ -64,7 +61,7 @@ class JSONFormatter(logging.Formatter):
             last["exception"] = record.exc_text
         if record.stack_info:
             last["stack"] = self.formatStack(record.stack_info)
-        extra = {str(name): _plain(value) for name, value in vars(record).items() if name not in _OWN}
+        extra = {str(name): plain(value, str) for name, value in vars(record).items() if name not in _OWN}
         return json.dumps(line | {name: value for name, value in extra.items() if name not in line} | last)
 
 
@@ -76,23 +73,3 @@ def _here() -> dict[str, str]:
         found = {"trace_id": f"{identity.trace_id:032x}", "span_id": f"{identity.span_id:016x}"}
     said = current()
     return found | {name: said[key] for key, name in _SAID.items() if key in said}
-
-
-def _plain(value: Any, within: tuple[int, ...] = ()) -> Any:
-    """A value as JSON has it; what has no such form is text, and so is what contains itself or is too deep."""
-    if value is None or isinstance(value, bool | str):
-        return value
-    if isinstance(value, int) and value.bit_length() <= 64:
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    try:
-        if len(within) < _DEEPEST and id(value) not in within:
-            inside = (*within, id(value))
-            if isinstance(value, Mapping):
-                return {str(key): _plain(item, inside) for key, item in value.items()}
-            if isinstance(value, list | tuple | set | frozenset):
-                return [_plain(item, inside) for item in value]
-        return str(value)
-    except Exception:
-        return f"<{type(value).__name__}>"

@@ -25,6 +25,7 @@ FLOORS = (
         "installed",
         "fork",
         "paths",
+        "decorated",
     },
     {
         "context",

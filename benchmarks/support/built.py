@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -46,6 +47,17 @@ def build(name: str, folder: Path, make: Callable[[str, Path], None]) -> None:
         unfinished.rename(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)  # gone when it was renamed
+
+
+def main(name: str, place: Path, build: Callable[[], Path]) -> None:
+    """A tool that builds something, or says why not; it ends with 1 where there is a ``go`` and building fails."""
+    if not place.exists() and shutil.which("go"):
+        print(f"Building {name}; this takes minutes …", flush=True)
+    try:
+        print(f"{name} is in {build()}")
+    except Unavailable as error:
+        print(error)
+        sys.exit(1 if shutil.which("go") else 0)
 
 
 def run(name: str, command: Sequence[str], folder: Path) -> str:

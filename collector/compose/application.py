@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import signal
+import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -27,7 +28,7 @@ def main() -> None:
     """Run it until it is told to end."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     key = Path(os.environ["OTEL_LLM_KEY_FILE"]).read_text(encoding="ascii").strip()
-    folder = Path(os.environ.get("HELPDESK", "/tmp/helpdesk"))  # noqa: S108 - the container's own
+    folder = Path(os.environ.get("HELPDESK") or Path(tempfile.gettempdir()) / "helpdesk")
     with ExitStack() as stack:
         live = all(os.environ.get(name) for name in _KEYS)
         variables = {} if live else stack.enter_context(providers())

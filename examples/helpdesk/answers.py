@@ -20,7 +20,7 @@ from otel_llm.web import WSGIMiddleware
 logger = logging.getLogger(__name__)
 client = openai.OpenAI()
 app = Flask(__name__)
-app.wsgi_app = WSGIMiddleware(app.wsgi_app, accept_baggage=True)  # type: ignore[method-assign]
+app.wsgi_app = WSGIMiddleware(app.wsgi_app, accept_baggage=True)  # type: ignore[method-assign] # it is Flask's way
 
 
 class Index:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Token
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -18,6 +16,7 @@ from otel_llm import attributes as a
 from otel_llm.ambient import suppressed
 from otel_llm.config import fault
 from otel_llm.context import context, current
+from otel_llm.decorated import decorated
 from otel_llm.errors import error_type
 from otel_llm.manual.entered import Entered
 from otel_llm.patches import in_force
@@ -114,19 +113,4 @@ class Bracket(ABC):
 
     def __call__(self, function: F) -> F:
         """As a decorator of a function or a coroutine function; a generator would run when the span has ended."""
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            what = f"{type(self).__name__}() cannot decorate the generator {function.__qualname__}"
-            raise TypeError(f"{what}: use `with` inside it.")
-        of = self._of(function)
-
-        @functools.wraps(function)
-        def run(*args: Any, **kwargs: Any) -> Any:
-            with of(args, kwargs):
-                return function(*args, **kwargs)
-
-        @functools.wraps(function)
-        async def run_async(*args: Any, **kwargs: Any) -> Any:
-            with of(args, kwargs):
-                return await function(*args, **kwargs)
-
-        return cast(F, run_async if inspect.iscoroutinefunction(function) else run)
+        return decorated(function, self._of(function), f"{type(self).__name__}()")

@@ -13,6 +13,7 @@ from otel_llm_collector.clickhouse import migrations
 from otel_llm_collector.clickhouse.store import Store
 from tests.support.clickhouse import ClickHouse
 from tests.support.collector import Handle, start_collector
+from tests.support.jaeger_storage import JaegerStorage
 
 Start = Callable[..., Handle]
 
@@ -23,6 +24,13 @@ def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
     handle = start_collector(tmp_path_factory.mktemp("collector"))
     yield handle
     assert handle.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def jaeger(collector: Handle) -> Iterator[JaegerStorage]:
+    """A client of its storage for Jaeger."""
+    with JaegerStorage(collector.jaeger) as client:
+        yield client
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +18,12 @@ from tests.collector.conftest import Start
 from tests.support.collector import Handle, send
 from tests.support.jaeger_client import address, spans
 from tests.support.jaeger_client import method as method_of
-from tests.support.jaeger_storage import JaegerStorage
-from tests.support.otlp import START, attributes, body, request, span
+from tests.support.jaeger_storage import JaegerStorage, store
+from tests.support.otlp import START, attributes, request, span
 
 TYPE = {"Content-Type": "application/x-protobuf"}
 SECOND = 10**9
 PATIENCE_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def jaeger(collector: Handle) -> Iterator[JaegerStorage]:
-    with JaegerStorage(collector.jaeger) as client:
-        yield client
-
-
-def _store(collector: Handle, *spans: Span, **fields: Any) -> None:
-    assert send("POST", f"{collector.http}/v1/traces", body(*spans, **fields), TYPE)[0] == 200
-    collector.flush()
 
 
 def _text(key: str, value: str) -> dict[str, Any]:
@@ -50,7 +38,7 @@ def test_traces_are_given_back_as_they_came(collector: Handle, jaeger: JaegerSto
         for trace_id in (first, second)
         for n in range(3)
     ]
-    _store(collector, *sent)
+    store(collector, *sent)
     found = jaeger.spans(second, os.urandom(16), first, second)
     assert [span.trace_id for span in found] == [second] * 3 + [first] * 3
     assert sorted(found, key=lambda span: span.span_id) == sent
@@ -83,7 +71,7 @@ def test_what_a_search_can_ask_for(collector: Handle, jaeger: JaegerStorage) -> 
     scope.name, scope.version = "scope name", "7.8"
     scope.attributes.extend(attributes({"of.scope": "s1"}))
     assert send("POST", f"{collector.http}/v1/traces", sent.SerializeToString(), TYPE)[0] == 200
-    _store(collector, span({"text": "other"}, name="op 2"), service=service)
+    store(collector, span({"text": "other"}, name="op 2"), service=service)
 
     def finds(*attributes: dict[str, Any], **query: Any) -> bool:
         return jaeger.find(service_name=service, attributes=attributes, **query) == {id_}
@@ -125,7 +113,7 @@ def test_the_newest_traces_come_first_and_no_more_than_are_asked_for(collector: 
     spans = [
         span(trace_id=id_, start_time_unix_nano=at, end_time_unix_nano=at) for id_, at in zip(ids, times, strict=True)
     ]
-    _store(collector, *random.sample(spans, len(spans)), service=service)
+    store(collector, *random.sample(spans, len(spans)), service=service)
 
     def found(**query: Any) -> list[bytes]:
         (answer,) = jaeger.call("FindTraceIDs", {"query": {"service_name": service, **query}})
@@ -147,7 +135,7 @@ def test_services_and_operations(collector: Handle, jaeger: JaegerStorage) -> No
     """Each once; kinds as Jaeger writes them, and none where a span has none."""
     service = f"operations {os.urandom(4).hex()}"
     kinds = [Span.SPAN_KIND_SERVER, Span.SPAN_KIND_SERVER, Span.SPAN_KIND_UNSPECIFIED, Span.SPAN_KIND_PRODUCER, 77]
-    _store(collector, *(span(name="op", kind=kind) for kind in kinds), service=service)
+    store(collector, *(span(name="op", kind=kind) for kind in kinds), service=service)
     assert list(jaeger.call("GetServices", {})[0].services).count(service) == 1
 
     def kinds_of(**fields: Any) -> list[str]:
@@ -184,7 +172,7 @@ def test_summaries_count_what_the_spans_are(collector: Handle, jaeger: JaegerSto
             spans.append((random.choice(services), own))
         traces[trace_id] = spans
     for service in services:
-        _store(
+        store(
             collector,
             *(span for spans in traces.values() for of, span in spans if of == service),
             span(name="alone"),
@@ -233,7 +221,7 @@ def test_a_trace_of_many_spans_is_whole(spans: int, collector: Handle, jaeger: J
         )
         for n in range(spans)
     ]
-    _store(collector, *sent, span(trace_id=small))
+    store(collector, *sent, span(trace_id=small))
     found = jaeger.spans(small, big)
     assert [span.trace_id for span in found] == [small] + [big] * spans
     numbers = [span.attributes[0].value.int_value for span in found[1:]]
@@ -245,7 +233,7 @@ def test_spans_that_are_too_large_to_be_read_at_once(start: Start, tmp_path: Pat
     collector = start(tmp_path / "data", query_memory_bytes=40 << 20)
     trace_id = os.urandom(16)
     for n in range(4):
-        _store(
+        store(
             collector, *(span({"n": n * 10 + m, "x": os.urandom(400_000).hex()}, trace_id=trace_id) for m in range(10))
         )
     with JaegerStorage(collector.jaeger) as jaeger:
@@ -258,7 +246,7 @@ def test_a_span_that_is_larger_than_jaeger_reads(collector: Handle) -> None:
     trace_id = os.urandom(16)
     large = span({"long": "x" * (5 << 20), "map": {"long": "y" * (1 << 20)}, "short": "z"}, trace_id=trace_id)
     large.events.add(name="e", attributes=attributes({"of.event": "v" * (1 << 20)}))
-    _store(collector, large, span({"other": "o"}, trace_id=trace_id))
+    store(collector, large, span({"other": "o"}, trace_id=trace_id))
     with grpc.insecure_channel(address(collector.jaeger)) as channel:
         request = message("GetTracesRequest")(query=[{"trace_id": trace_id}])
         found = spans(list(method_of(channel, "GetTraces")(request, timeout=PATIENCE_S)))

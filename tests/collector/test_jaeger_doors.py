@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import grpc
-import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.collector.conftest import Start
 from tests.support.certificates import Authority
 from tests.support.clickhouse import ClickHouse
-from tests.support.collector import Handle, get, send
+from tests.support.collector import Handle, get
 from tests.support.command import otel_llm
-from tests.support.jaeger_storage import JaegerStorage
-from tests.support.otlp import body, span
+from tests.support.jaeger_storage import JaegerStorage, store
+from tests.support.otlp import span
 
 TYPE = {"Content-Type": "application/x-protobuf"}
 SECOND = 10**9
 PATIENCE_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def jaeger(collector: Handle) -> Iterator[JaegerStorage]:
-    with JaegerStorage(collector.jaeger) as client:
-        yield client
-
-
-def _store(collector: Handle, *spans: Span, **fields: Any) -> None:
-    assert send("POST", f"{collector.http}/v1/traces", body(*spans, **fields), TYPE)[0] == 200
-    collector.flush()
 
 
 def test_a_key_is_needed_where_there_are_keys(start: Start, tmp_path: Path) -> None:
@@ -74,7 +59,7 @@ def test_a_server_as_the_store_that_goes_away_and_comes_back(start: Start, tmp_p
     try:
         collector = start(tmp_path / "data", store=server.url)
         sent = span({"nested": {"a": [1, "b"]}})
-        _store(collector, sent)
+        store(collector, sent)
         with JaegerStorage(collector.jaeger) as jaeger:
             assert jaeger.spans(sent.trace_id) == [sent]
             assert jaeger.find(service_name="absent") == set()

@@ -29,6 +29,30 @@ def remote(reader: str, writer: str, headers: Mapping[str, str] | None = None) -
     return {"grpc": {**client(reader), "writer": client(writer)}}
 
 
+def configured(
+    folder: Path, storage: Mapping[str, Any], extensions: Mapping[str, Any], receiver: Mapping[str, Any]
+) -> list[str]:
+    """The command of a Jaeger with a storage, more extensions and OTLP by the protocols of ``receiver``.
+
+    Raises ``Unavailable`` where Jaeger has not been built.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    extensions = {"jaeger_storage": {"backends": {"store": dict(storage)}}, **extensions}
+    configuration = {
+        "extensions": extensions,
+        "receivers": {"otlp": {"protocols": dict(receiver)}},
+        "exporters": {"jaeger_storage_exporter": {"trace_storage": "store"}},
+        "service": {
+            "extensions": list(extensions),
+            "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["jaeger_storage_exporter"]}},
+            "telemetry": {"metrics": {"level": "none"}, "logs": {"level": "warn"}},
+        },
+    }
+    path = folder / "jaeger.yaml"
+    path.write_text(yaml.safe_dump(configuration), encoding="utf-8")
+    return [str(binary()), "--config", str(path)]
+
+
 class Jaeger(Program):
     """A Jaeger that runs; ``http`` and ``otlp`` are the URLs of its API and of its OTLP receiver over gRPC.
 
@@ -36,30 +60,15 @@ class Jaeger(Program):
     """
 
     def __init__(self, folder: Path, storage: Mapping[str, Any]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         otlp, grpc, http = free_port(), free_port(), free_port()
         self.otlp, self.http = f"http://127.0.0.1:{otlp}", f"http://127.0.0.1:{http}"
-        extensions = {
-            "jaeger_storage": {"backends": {"store": dict(storage)}},
-            "jaeger_query": {
-                "storage": {"traces": "store"},
-                "http": {"endpoint": f"127.0.0.1:{http}"},
-                "grpc": {"endpoint": f"127.0.0.1:{grpc}"},
-            },
+        query = {
+            "storage": {"traces": "store"},
+            "http": {"endpoint": f"127.0.0.1:{http}"},
+            "grpc": {"endpoint": f"127.0.0.1:{grpc}"},
         }
-        configuration = {
-            "extensions": extensions,
-            "receivers": {"otlp": {"protocols": {"grpc": {"endpoint": f"127.0.0.1:{otlp}"}}}},
-            "exporters": {"jaeger_storage_exporter": {"trace_storage": "store"}},
-            "service": {
-                "extensions": list(extensions),
-                "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["jaeger_storage_exporter"]}},
-                "telemetry": {"metrics": {"level": "none"}, "logs": {"level": "warn"}},
-            },
-        }
-        path = folder / "jaeger.yaml"
-        path.write_text(yaml.safe_dump(configuration), encoding="utf-8")
-        command = [str(binary()), "--config", str(path)]
+        receiver = {"grpc": {"endpoint": f"127.0.0.1:{otlp}"}}
+        command = configured(folder, storage, {"jaeger_query": query}, receiver)
         super().__init__("Jaeger", command, otlp, folder / "jaeger.log", {"OTEL_TRACES_SAMPLER": "always_off"})
 
     def ask(self, path: str, **parameters: Any) -> Answer:

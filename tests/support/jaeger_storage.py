@@ -11,9 +11,18 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_llm_collector.jaeger.messages import message
 
+from .collector import Handle, send
 from .jaeger_client import address, method, spans
+from .otlp import body
 
 _REQUESTS = {"FindTraceIDs": "FindTracesRequest", "FindTraceSummaries": "FindTracesRequest"}
+
+
+def store(collector: Handle, *spans: Span, **fields: Any) -> None:
+    """Send spans, of one service, and wait until they can be asked for."""
+    headers = {"Content-Type": "application/x-protobuf"}
+    assert send("POST", f"{collector.http}/v1/traces", body(*spans, **fields), headers)[0] == 200
+    collector.flush()
 
 
 class JaegerStorage:

@@ -39,11 +39,6 @@ class Pool:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[Task] = set()
 
-    @property
-    def under_way(self) -> int:
-        """Jobs that are done, or wait for it."""
-        return len(self._tasks)
-
     async def do(self, job: Callable[[], _T], task: Task, seconds: int) -> _T:
         """What the job returns; raises ``CollectorError`` in good time, whatever ClickHouse does meanwhile.
 

@@ -123,14 +123,13 @@ class Query:
         return int(merged(self._limits, settings)["max_execution_time"])
 
     @contextlib.contextmanager
-    def own(self, task: Task, seconds: int | None = None) -> Iterator[Session]:
+    def own(self, task: Task, seconds: int) -> Iterator[Session]:
         """For statements of ours, under the same limits: nothing is looked for in them. ``task`` may be cancelled.
 
         ``seconds`` lowers the limit of time. Raises ``StoreError``.
         """
         limits = {**self._limits, "log_comment": task.mark}
-        most = int(limits["max_execution_time"])
-        task.begin(min(seconds, most) if seconds else most)
+        task.begin(min(seconds, int(limits["max_execution_time"])))
         limits["max_execution_time"] = task.seconds
         with self._asked(task), session(self._store, {**limits, "readonly": 1}) as own:
             yield own
